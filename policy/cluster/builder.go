@@ -1,0 +1,367 @@
+package cluster
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// Builder takes a cluster's objects one by one and makes snapshots of what it holds. It is not safe for concurrent
+// use. A snapshot costs what changed since the last one.
+type Builder struct {
+	options    Options
+	namespaces map[string]*namespaceState
+	dirty      map[string]bool
+	foreign    map[string]int // per-pod keys that policies select on beyond their own namespace, and how many do
+	last       *Snapshot
+	labels     bool // some namespace's labels changed since the last snapshot
+}
+
+// NewBuilder makes an empty Builder.
+func NewBuilder(o Options) *Builder {
+	b := &Builder{options: o, namespaces: map[string]*namespaceState{}, dirty: map[string]bool{}, foreign: map[string]int{}}
+	b.last = &Snapshot{options: o, index: &namespaceIndex{}}
+	return b
+}
+
+// SetOptions changes the options from the next snapshot on.
+func (b *Builder) SetOptions(o Options) {
+	b.options = o
+	for name, n := range b.namespaces {
+		n.configured = o.Resolver.serviceIn(name)
+		n.backends = nil
+		b.dirty[name] = true
+	}
+	b.dirty[systemNamespace] = true
+}
+
+func (b *Builder) state(namespace string) *namespaceState {
+	n := b.namespaces[namespace]
+	if n == nil {
+		n = newNamespaceState(namespace)
+		n.configured = b.options.Resolver.serviceIn(namespace)
+		b.namespaces[namespace] = n
+	}
+	b.dirty[namespace] = true
+	return n
+}
+
+// SetNamespace adds or replaces a Namespace object.
+func (b *Builder) SetNamespace(ns *corev1.Namespace) {
+	n := b.state(ns.Name)
+	if !n.known || !maps.Equal(n.labels, ns.Labels) {
+		b.labels = true
+	}
+	n.known, n.labels = true, labels.Set(ns.Labels)
+	n.terminating = ns.DeletionTimestamp != nil || ns.Status.Phase == corev1.NamespaceTerminating
+}
+
+// DeleteNamespace removes a Namespace object. What is left in it goes by events of its own.
+func (b *Builder) DeleteNamespace(name string) {
+	n := b.state(name)
+	n.known, n.labels, n.terminating = false, nil, false
+	b.labels = true
+}
+
+// SetPod adds or replaces a pod.
+func (b *Builder) SetPod(p *Pod) { b.state(p.Namespace).setPod(p) }
+
+// DeletePod removes a pod.
+func (b *Builder) DeletePod(namespace, name string) { b.state(namespace).deletePod(name) }
+
+// SetTemplate adds or replaces an object with a pod template.
+func (b *Builder) SetTemplate(t *Template) {
+	b.state(t.Workload.Namespace).templates[t.Workload.Kind+"/"+t.Workload.Name] = t
+}
+
+// DeleteTemplate removes an object with a pod template.
+func (b *Builder) DeleteTemplate(namespace, kind, name string) {
+	delete(b.state(namespace).templates, kind+"/"+name)
+}
+
+// SetService adds or replaces a Service.
+func (b *Builder) SetService(s *Service) {
+	n := b.state(s.Namespace)
+	n.services[s.Name], n.backends = s, nil
+}
+
+// DeleteService removes a Service.
+func (b *Builder) DeleteService(namespace, name string) {
+	n := b.state(namespace)
+	delete(n.services, name)
+	n.backends = nil
+}
+
+// SetPolicy adds or replaces a NetworkPolicy.
+func (b *Builder) SetPolicy(p *netpol.Policy) {
+	n := b.state(p.Namespace)
+	b.countKeys(n.policies[p.Name], -1)
+	n.policies[p.Name] = p
+	b.countKeys(p, 1)
+}
+
+// DeletePolicy removes a NetworkPolicy.
+func (b *Builder) DeletePolicy(namespace, name string) {
+	n := b.state(namespace)
+	b.countKeys(n.policies[name], -1)
+	delete(n.policies, name)
+}
+
+// countKeys keeps the per-pod keys that matter everywhere; when their set changes, workloads everywhere change with it.
+func (b *Builder) countKeys(p *netpol.Policy, by int) {
+	if p == nil {
+		return
+	}
+	_, foreign := p.PodKeys()
+	for _, k := range foreign {
+		if !perPodKeys[k] {
+			continue
+		}
+		before := b.foreign[k]
+		b.foreign[k] += by
+		if before == 0 || b.foreign[k] == 0 {
+			for name := range b.namespaces {
+				b.dirty[name] = true
+			}
+		}
+		if b.foreign[k] == 0 {
+			delete(b.foreign, k)
+		}
+	}
+}
+
+// Snapshot gives the cluster as it is now. Earlier snapshots stay as they were.
+func (b *Builder) Snapshot() *Snapshot {
+	if len(b.dirty) == 0 {
+		return b.last
+	}
+	out := *b.last
+	out.options = b.options
+	out.foreignKeys = make(map[string]bool, len(b.foreign))
+	for k := range b.foreign {
+		out.foreignKeys[k] = true
+	}
+	cloned := [shards]bool{}
+	membership := false
+	for name := range b.dirty {
+		shard := shardOf(name)
+		if !cloned[shard] {
+			cloned[shard] = true
+			out.shards[shard] = maps.Clone(out.shards[shard])
+			if out.shards[shard] == nil {
+				out.shards[shard] = map[string]*Namespace{}
+			}
+		}
+		old := out.shards[shard][name]
+		state := b.namespaces[name]
+		if state == nil || state.empty() {
+			delete(b.namespaces, name)
+			delete(out.shards[shard], name)
+			out.stats.count(old, -1)
+			membership = membership || old != nil
+			continue
+		}
+		n := state.publish(out.foreignKeys)
+		out.stats.count(old, -1)
+		out.stats.count(n, 1)
+		membership = membership || old == nil
+		out.shards[shard][name] = n
+	}
+	if membership {
+		out.names = slices.Sorted(maps.Keys(b.namespaces))
+	}
+	if membership || b.labels {
+		out.index = &namespaceIndex{}
+	}
+	if b.dirty[systemNamespace] || b.dirty[openshiftDNS] || b.dirty[b.options.Resolver.Namespace] {
+		out.resolver = findResolver(&out)
+	}
+	b.dirty, b.labels, b.last = map[string]bool{}, false, &out
+	return &out
+}
+
+func (s *Stats) count(n *Namespace, by int) {
+	if n == nil {
+		return
+	}
+	s.Namespaces += by
+	s.Policies += by * len(n.Policies)
+	s.Pods += by * n.pods
+	s.Workloads += by * len(n.groups)
+	s.Templates += by * len(n.Templates)
+	s.Services += by * len(n.Services)
+}
+
+// namespaceState is the changing side of a Namespace.
+type namespaceState struct {
+	name               string
+	known, terminating bool
+	labels             labels.Set
+	pods               map[string]*Pod
+	groups             map[unique.Handle[shape]]*group
+	templates          map[string]*Template // by kind/name
+	policies           map[string]*netpol.Policy
+	services           map[string]*Service
+	configured         string    // the Service here that the options name as the resolver
+	backends           []backend // nil once something changed that may be one
+}
+
+func newNamespaceState(name string) *namespaceState {
+	return &namespaceState{
+		name: name, pods: map[string]*Pod{}, groups: map[unique.Handle[shape]]*group{}, templates: map[string]*Template{},
+		policies: map[string]*netpol.Policy{}, services: map[string]*Service{},
+	}
+}
+
+func (n *namespaceState) empty() bool {
+	return !n.known && len(n.pods) == 0 && len(n.templates) == 0 && len(n.policies) == 0 && len(n.services) == 0
+}
+
+func (n *namespaceState) setPod(p *Pod) {
+	n.deletePod(p.Name)
+	n.pods[p.Name] = p
+	if !p.governed {
+		return
+	}
+	g := n.groups[p.shape]
+	if g == nil {
+		g = newGroup(n.name, p.shape)
+		n.groups[p.shape] = g
+	}
+	g.add(p, 1)
+	n.forgetBackends(g)
+}
+
+func (n *namespaceState) deletePod(name string) {
+	p := n.pods[name]
+	if p == nil {
+		return
+	}
+	delete(n.pods, name)
+	if !p.governed {
+		return
+	}
+	g := n.groups[p.shape]
+	n.forgetBackends(g)
+	if g.add(p, -1) == 0 {
+		delete(n.groups, p.shape)
+	}
+}
+
+// publish makes the immutable side. What did not change is shared with the last one.
+func (n *namespaceState) publish(foreignKeys map[string]bool) *Namespace {
+	out := &Namespace{
+		Name: n.name, Labels: n.labels, Known: n.known, Terminating: n.terminating,
+		Policies: sortedByKey(n.policies), Services: sortedByKey(n.services),
+	}
+	for _, key := range slices.Sorted(maps.Keys(n.templates)) {
+		t := n.templates[key]
+		if !t.Controlled {
+			out.Templates = append(out.Templates, t.Workload)
+		}
+		if len(t.localDNS) > 0 {
+			out.localDNS = append(out.localDNS, localCache{t.Workload.Name, t.localDNS})
+		}
+	}
+	slices.SortFunc(out.Templates, compareWorkloads)
+	for _, g := range n.groups {
+		w := g.workload()
+		out.groups = append(out.groups, w)
+		out.pods += w.Pods
+	}
+	slices.SortFunc(out.groups, compareWorkloads)
+	for _, p := range out.Policies {
+		own, _ := p.PodKeys()
+		if own = slices.DeleteFunc(own, notPerPod); len(own) > 0 {
+			out.ownKeys = union(out.ownKeys, toSet(own))
+		}
+	}
+	out.splitKeys = union(out.ownKeys, foreignKeys)
+	out.live = splitAll(out.groups, out.splitKeys)
+	if n.backends == nil {
+		n.backends = n.resolverBackends()
+	}
+	out.backends = n.backends
+	return out
+}
+
+func sortedByKey[T any](m map[string]T) []T {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make([]T, 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, m[k])
+	}
+	return out
+}
+
+// group is the changing side of a Workload.
+type group struct {
+	namespace string
+	shape     unique.Handle[shape]
+	labels    labels.Set             // decoded from shape
+	ports     []netpol.ContainerPort // decoded from shape
+	pods      int
+	perPod    map[unique.Handle[string]]int
+	owners    map[unique.Handle[owner]]int
+	made      *Workload // nil once something changed
+}
+
+func newGroup(namespace string, s unique.Handle[shape]) *group {
+	g := &group{
+		namespace: namespace, shape: s, labels: labels.Set{}, ports: decodePorts(s.Value().ports),
+		perPod: map[unique.Handle[string]]int{}, owners: map[unique.Handle[owner]]int{},
+	}
+	decodeLabels(s.Value().labels, g.labels, func(string) bool { return true })
+	return g
+}
+
+// add counts p in or out and gives the number of pods that are left.
+func (g *group) add(p *Pod, by int) int {
+	g.pods += by
+	if g.perPod[p.perPod] += by; g.perPod[p.perPod] == 0 {
+		delete(g.perPod, p.perPod)
+	}
+	if g.owners[p.owner] += by; g.owners[p.owner] == 0 {
+		delete(g.owners, p.owner)
+	}
+	g.made = nil
+	return g.pods
+}
+
+func (g *group) workload() *Workload {
+	if g.made != nil {
+		return g.made
+	}
+	s := g.shape.Value()
+	first := owner{}
+	for h := range g.owners {
+		if o := h.Value(); first == (owner{}) || compareOwners(o, first) < 0 {
+			first = o
+		}
+	}
+	w := &Workload{
+		Namespace: g.namespace, Kind: first.kind, Name: first.name, Labels: g.labels,
+		Ports: g.ports, HostNetwork: s.hostNetwork, DNSPolicy: s.dnsPolicy, Pods: g.pods, shape: g.shape,
+	}
+	w.variants = make([]variant, 0, len(g.perPod))
+	for h, pods := range g.perPod {
+		w.variants = append(w.variants, variant{h, pods})
+	}
+	g.made = w
+	return w
+}
+
+func compareOwners(a, b owner) int {
+	if c := strings.Compare(a.name, b.name); c != 0 {
+		return c
+	}
+	return strings.Compare(a.kind, b.kind)
+}

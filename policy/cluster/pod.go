@@ -1,0 +1,124 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strings"
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// Pod is what the snapshot keeps of a pod. All that many pods share is stored once, so that 150,000 of them fit.
+type Pod struct {
+	Namespace, Name string
+
+	shape    unique.Handle[shape]
+	perPod   unique.Handle[string]
+	owner    unique.Handle[owner]
+	address  netip.Addr
+	governed bool
+}
+
+// shape is what makes pods one workload; its strings are canonical.
+type shape struct {
+	labels      string
+	ports       string
+	dnsPolicy   corev1.DNSPolicy
+	hostNetwork bool
+}
+
+type owner struct{ kind, name string }
+
+// PodOf keeps of p what the snapshot needs.
+func PodOf(p *corev1.Pod) *Pod {
+	out := &Pod{
+		Namespace: strings.Clone(p.Namespace),
+		Name:      strings.Clone(p.Name),
+		shape: unique.Make(shape{
+			labels:      encodeLabels(p.Labels, func(k string) bool { return !perPodKeys[k] }),
+			ports:       encodePorts(p.Spec.Containers),
+			dnsPolicy:   p.Spec.DNSPolicy,
+			hostNetwork: p.Spec.HostNetwork,
+		}),
+		perPod:   unique.Make(encodeLabels(p.Labels, func(k string) bool { return perPodKeys[k] })),
+		owner:    unique.Make(ownerOf(p)),
+		governed: Governed(p),
+	}
+	out.address, _ = netip.ParseAddr(p.Status.PodIP)
+	return out
+}
+
+// Governed reports whether p still counts: it is neither finished nor being deleted. Finished pods have no network,
+// terminating ones are leaving; NetworkPolicy changes neither.
+func Governed(p *corev1.Pod) bool {
+	return p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
+}
+
+// WorkloadOf gives p as a workload of its own, with all of its labels.
+func WorkloadOf(p *corev1.Pod) *Workload {
+	o := ownerOf(p)
+	w := &Workload{
+		Namespace: p.Namespace, Kind: o.kind, Name: o.name,
+		Labels: labels.Set(p.Labels), Ports: decodePorts(encodePorts(p.Spec.Containers)),
+		HostNetwork: p.Spec.HostNetwork, DNSPolicy: p.Spec.DNSPolicy,
+	}
+	if Governed(p) {
+		w.Pods = 1
+	}
+	return w
+}
+
+// ownerOf names what people know as the pod's maker: the Deployment rather than its ReplicaSet.
+func ownerOf(p *corev1.Pod) owner {
+	ref := metav1.GetControllerOfNoCopy(p)
+	if ref == nil {
+		name := p.Name
+		if name == "" {
+			name = p.GenerateName
+		}
+		return owner{"Pod", name}
+	}
+	if hash := p.Labels["pod-template-hash"]; ref.Kind == "ReplicaSet" && hash != "" {
+		if name, ok := strings.CutSuffix(ref.Name, "-"+hash); ok {
+			return owner{"Deployment", name}
+		}
+	}
+	return owner{ref.Kind, ref.Name}
+}
+
+// encodePorts writes the declared ports in the order in which they are declared.
+func encodePorts(containers []corev1.Container) string {
+	var b []byte
+	for i := range containers {
+		for _, p := range containers[i].Ports {
+			protocol := p.Protocol
+			if protocol == "" {
+				protocol = corev1.ProtocolTCP
+			}
+			b = append(b, p.Name...)
+			b = append(b, 0)
+			b = append(b, protocol...)
+			b = append(b, 0)
+			b = binary.BigEndian.AppendUint16(b, uint16(p.ContainerPort))
+		}
+	}
+	return string(b)
+}
+
+func decodePorts(s string) []netpol.ContainerPort {
+	var out []netpol.ContainerPort
+	for s != "" {
+		name, rest, _ := strings.Cut(s, "\x00")
+		protocol, rest, _ := strings.Cut(rest, "\x00")
+		out = append(out, netpol.ContainerPort{
+			Name: name, Protocol: corev1.Protocol(protocol), Number: uint16(rest[0])<<8 | uint16(rest[1]),
+		})
+		s = rest[2:]
+	}
+	return out
+}

@@ -1,0 +1,84 @@
+package cluster
+
+import (
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// Service is what the snapshot keeps of a Service. It must not be changed.
+type Service struct {
+	Namespace, Name string
+	// Selector of the Service's pods; empty means that its endpoints are kept by hand.
+	Selector labels.Set
+	// ClusterIPs of the Service; none for a headless one.
+	ClusterIPs []netip.Addr
+	Ports      []ServicePort
+	// dns marks a Service that labels or name make out as the cluster's resolver; lower is better, 0 is none.
+	dns int
+}
+
+// ServicePort is one port of a Service. Policies govern the target port, never the Service's own.
+type ServicePort struct {
+	Name     string
+	Protocol corev1.Protocol
+	Number   uint16
+	Target   intstr.IntOrString
+}
+
+// TargetPort resolves p on the pods of w, 0 where w declares no port of the target's name.
+// Source: core/v1 ServicePort.targetPort.
+func (p ServicePort) TargetPort(w *Workload) uint16 {
+	if p.Target.Type == intstr.Int {
+		if p.Target.IntVal == 0 {
+			return p.Number
+		}
+		return uint16(p.Target.IntVal)
+	}
+	for _, c := range w.Ports {
+		if c.Name == p.Target.StrVal && c.Protocol == p.Protocol {
+			return c.Number
+		}
+	}
+	return 0
+}
+
+// ServiceOf keeps of s what the snapshot needs.
+func ServiceOf(s *corev1.Service) *Service {
+	out := &Service{Namespace: s.Namespace, Name: s.Name, Selector: labels.Set(s.Spec.Selector), dns: dnsRank(s)}
+	for _, ip := range s.Spec.ClusterIPs {
+		if a, err := netip.ParseAddr(ip); err == nil {
+			out.ClusterIPs = append(out.ClusterIPs, a)
+		}
+	}
+	if len(s.Spec.ClusterIPs) == 0 {
+		if a, err := netip.ParseAddr(s.Spec.ClusterIP); err == nil {
+			out.ClusterIPs = append(out.ClusterIPs, a)
+		}
+	}
+	for _, p := range s.Spec.Ports {
+		protocol := p.Protocol
+		if protocol == "" {
+			protocol = corev1.ProtocolTCP
+		}
+		out.Ports = append(out.Ports, ServicePort{Name: p.Name, Protocol: protocol, Number: uint16(p.Port), Target: p.TargetPort})
+	}
+	return out
+}
+
+// dnsRank tells how surely s is the cluster's resolver: by the name that kubeadm and the hosted clusters give it, by
+// OpenShift's, by the label that all of them share. Only system namespaces count, so that a tenant's Service cannot
+// pose as the resolver by wearing the label.
+func dnsRank(s *corev1.Service) int {
+	switch {
+	case s.Namespace == systemNamespace && s.Name == "kube-dns":
+		return 1
+	case s.Namespace == openshiftDNS && s.Name == "dns-default":
+		return 2
+	case s.Namespace == systemNamespace && s.Labels["k8s-app"] == "kube-dns":
+		return 3
+	}
+	return 0
+}

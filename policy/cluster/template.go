@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"net/netip"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// TemplateKinds lists the kinds whose pod templates the snapshot keeps.
+var TemplateKinds = [...]string{"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"}
+
+// Template is what the snapshot keeps of an object with a pod template.
+type Template struct {
+	// Workload is the pod template as a workload without pods; its Kind and Name are the object's.
+	Workload *Workload
+	// Controlled says that another object with a template made this one (a Deployment its ReplicaSets, a CronJob its
+	// Jobs): it adds no candidate of its own.
+	Controlled bool
+
+	localDNS []netip.Addr
+}
+
+// PodTemplate gives the object's metadata, kind and pod template; ok is false for a kind that has none.
+func PodTemplate(obj any) (meta *metav1.ObjectMeta, kind string, template *corev1.PodTemplateSpec, ok bool) {
+	switch o := obj.(type) {
+	case *appsv1.Deployment:
+		return &o.ObjectMeta, "Deployment", &o.Spec.Template, true
+	case *appsv1.StatefulSet:
+		return &o.ObjectMeta, "StatefulSet", &o.Spec.Template, true
+	case *appsv1.DaemonSet:
+		return &o.ObjectMeta, "DaemonSet", &o.Spec.Template, true
+	case *appsv1.ReplicaSet:
+		return &o.ObjectMeta, "ReplicaSet", &o.Spec.Template, true
+	case *batchv1.Job:
+		return &o.ObjectMeta, "Job", &o.Spec.Template, true
+	case *batchv1.CronJob:
+		return &o.ObjectMeta, "CronJob", &o.Spec.JobTemplate.Spec.Template, true
+	}
+	return nil, "", nil, false
+}
+
+// TemplateOf keeps of an object with a pod template what the snapshot needs; ok is false for any other object.
+func TemplateOf(obj any) (t *Template, ok bool) {
+	meta, kind, spec, ok := PodTemplate(obj)
+	if !ok {
+		return nil, false
+	}
+	t = &Template{
+		Workload: &Workload{
+			Namespace: meta.Namespace, Kind: kind, Name: meta.Name,
+			Labels: labels.Set(spec.Labels), Ports: decodePorts(encodePorts(spec.Spec.Containers)),
+			HostNetwork: spec.Spec.HostNetwork, DNSPolicy: spec.Spec.DNSPolicy, Template: true,
+		},
+		Controlled: metav1.GetControllerOfNoCopy(meta) != nil && (kind == "ReplicaSet" || kind == "Job"),
+	}
+	if kind == "DaemonSet" && meta.Namespace == systemNamespace && (meta.Name == "node-local-dns" || spec.Labels["k8s-app"] == "node-local-dns") {
+		t.localDNS = localDNS(spec)
+	}
+	return t, true
+}
+
+// nodeLocalDNS is where NodeLocal DNSCache listens unless told otherwise.
+// Source: https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/
+const nodeLocalDNS = "169.254.20.10"
+
+// localDNS reads the addresses that NodeLocal DNSCache listens on from its -localip argument.
+func localDNS(spec *corev1.PodTemplateSpec) []netip.Addr {
+	var out []netip.Addr
+	for i := range spec.Spec.Containers {
+		args := append(append([]string{}, spec.Spec.Containers[i].Command...), spec.Spec.Containers[i].Args...)
+		for j, arg := range args {
+			value, joined := strings.CutPrefix(strings.TrimLeft(arg, "-"), "localip=")
+			if !joined {
+				if strings.TrimLeft(arg, "-") != "localip" || j+1 == len(args) {
+					continue
+				}
+				value = args[j+1]
+			}
+			for _, s := range strings.Split(value, ",") {
+				if a, err := netip.ParseAddr(strings.TrimSpace(s)); err == nil {
+					out = append(out, a)
+				}
+			}
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, netip.MustParseAddr(nodeLocalDNS))
+	}
+	return out
+}

@@ -1,0 +1,151 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/bulkhead-dev/bulkhead/policy/config"
+)
+
+// Finding is a violation together with the guardrail that found it and what is done about it.
+type Finding struct {
+	Guardrail string
+	Action    config.Action
+	Violation
+}
+
+// Failure says that a guardrail could not be evaluated. It is never a violation.
+type Failure struct {
+	Guardrail string
+	// Err is for the platform team's log; developers see generic words.
+	Err error
+}
+
+// Decision is the outcome of one change.
+type Decision struct {
+	Allowed bool
+	// Findings are sorted: strictest action first, then by guardrail and field. Findings of action Off do not occur.
+	Findings []Finding
+	// Failures are the guardrails that could not be evaluated, sorted by slug.
+	Failures []Failure
+	// FailureAction is what the config does about failures.
+	FailureAction config.Action
+	// Undecided says that every guardrail failed: there is no decision to give.
+	Undecided bool
+}
+
+// Result is what one guardrail said about a change.
+type Result struct {
+	Guardrail  *Guardrail
+	Violations []Violation
+	Err        error
+}
+
+// Applicable gives the guardrails that judge the change under the config, in the order of the list.
+func Applicable(cfg *config.Config, guardrails []Guardrail, c *Change) []*Guardrail {
+	var out []*Guardrail
+	for i := range guardrails {
+		g := &guardrails[i]
+		if g.Runs(c.Trigger) && cfg.Settings(g.Slug).Action != config.Off {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// Check runs one guardrail. A panic becomes the result's error: it is the guardrail's fault, not the request's.
+func Check(cfg *config.Config, g *Guardrail, c *Change) (r Result) {
+	r.Guardrail = g
+	defer func() {
+		if p := recover(); p != nil {
+			r.Violations, r.Err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	r.Violations = g.Check(c, cfg.Settings(g.Slug).Parameters)
+	return r
+}
+
+// Evaluate runs the applicable guardrails one after the other and decides.
+func Evaluate(cfg *config.Config, guardrails []Guardrail, c *Change) Decision {
+	var results []Result
+	for _, g := range Applicable(cfg, guardrails, c) {
+		results = append(results, Check(cfg, g, c))
+	}
+	return Decide(cfg, c, results)
+}
+
+// Decide turns what the guardrails said into a decision. Fixes that do not hold when tried are dropped.
+func Decide(cfg *config.Config, c *Change, results []Result) Decision {
+	d := Decision{Allowed: true, FailureAction: cfg.ErrorAction}
+	denies := map[*Guardrail]bool{}
+	for _, r := range results {
+		if r.Err != nil {
+			d.Failures = append(d.Failures, Failure{r.Guardrail.Slug, r.Err})
+			continue
+		}
+		for _, v := range r.Violations {
+			action := actionOf(cfg, r.Guardrail, c, &v)
+			if action == config.Off {
+				continue
+			}
+			denies[r.Guardrail] = denies[r.Guardrail] || action == config.Deny
+			d.Findings = append(d.Findings, Finding{r.Guardrail.Slug, action, v})
+		}
+	}
+	for i := range d.Findings {
+		f := &d.Findings[i]
+		if f.Fix != nil && !holds(cfg, c, results, denies, f) {
+			f.Fix = nil
+		}
+		d.Allowed = d.Allowed && f.Action != config.Deny
+	}
+	if len(d.Failures) > 0 {
+		d.Allowed = d.Allowed && d.FailureAction != config.Deny
+		d.Undecided = len(d.Failures) == len(results)
+	}
+	slices.SortStableFunc(d.Findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(b.Action.Rank(), a.Action.Rank()), strings.Compare(a.Guardrail, b.Guardrail),
+			strings.Compare(a.Field, b.Field), strings.Compare(a.Detail, b.Detail))
+	})
+	slices.SortFunc(d.Failures, func(a, b Failure) int { return strings.Compare(a.Guardrail, b.Guardrail) })
+	return d
+}
+
+// actionOf bounds a guardrail's action by what the violation is about: templates warn, because whoever creates the
+// pods would otherwise be refused out of the author's sight; effects that hit no live pod warn.
+func actionOf(cfg *config.Config, g *Guardrail, c *Change, v *Violation) config.Action {
+	action := cfg.Settings(g.Slug).Action
+	if c.Trigger == TemplateWrite || g.LiveOnly && !v.Live {
+		action = config.AtMost(action, config.Warn)
+	}
+	return action
+}
+
+// holds tries the fix of a finding: its guardrail no longer complains at that place, and no guardrail that did not
+// deny the change denies the fixed one.
+func holds(cfg *config.Config, c *Change, results []Result, denies map[*Guardrail]bool, f *Finding) bool {
+	fixed, err := c.WithFix(f.Fix)
+	if err != nil {
+		return false
+	}
+	for _, r := range results {
+		own := r.Guardrail.Slug == f.Guardrail
+		if r.Err != nil || !own && denies[r.Guardrail] {
+			continue
+		}
+		again := Check(cfg, r.Guardrail, fixed)
+		if again.Err != nil {
+			return false
+		}
+		for i := range again.Violations {
+			v := &again.Violations[i]
+			if own && v.Field == f.Field && v.Live == f.Live || actionOf(cfg, r.Guardrail, fixed, v) == config.Deny && !denies[r.Guardrail] {
+				return false
+			}
+		}
+	}
+	return true
+}

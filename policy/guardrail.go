@@ -1,0 +1,77 @@
+// Package policy is Bulkhead's functional core: it turns a change into a decision. It is pure. It knows no clock, no
+// network, no log and no global state, and the same input in any order gives the same output, byte for byte.
+package policy
+
+import (
+	"github.com/bulkhead-dev/bulkhead/policy/config"
+)
+
+// Guardrail is one named check of a change. It is a value: what it means, what it is called and what it says are all
+// here, and documentation is generated from it.
+type Guardrail struct {
+	// Slug is the stable name in messages, config, metrics and file names.
+	Slug string
+	// Summary says in one line what a violation is.
+	Summary string
+	// Documentation is the source of the guardrail's page.
+	Documentation Documentation
+	// On lists the changes that the guardrail judges.
+	On []Trigger
+	// DefaultAction applies unless the config says otherwise.
+	DefaultAction config.Action
+	// LiveOnly bounds the action to Warn for violations that hit no live pod.
+	LiveOnly bool
+	// NewParameters gives the guardrail's parameters with their defaults, as a pointer to a struct. nil means that it
+	// has none.
+	NewParameters func() any
+	// Check gives the violations of the change. It is pure; parameters are what NewParameters made, filled from the
+	// config, or nil.
+	Check func(c *Change, parameters any) []Violation
+}
+
+// Documentation explains a guardrail to the developer who meets it. Texts are Markdown.
+type Documentation struct {
+	// Why says what goes wrong without the guardrail.
+	Why string
+	// Judged says exactly what is compared and what is left alone.
+	Judged string
+	// Bad and Good are YAML examples: a change that violates the guardrail, and the change that does not.
+	Bad, Good string
+	// Fix tells what to do about a violation.
+	Fix string
+}
+
+// Trigger names the changes on which a guardrail runs.
+type Trigger string
+
+// The triggers. Updates that change nothing a guardrail reads never reach one.
+const (
+	PolicyWrite   Trigger = "NetworkPolicy create, update"
+	PolicyDelete  Trigger = "NetworkPolicy delete"
+	PodWrite      Trigger = "Pod create, update"
+	TemplateWrite Trigger = "pod template create, update"
+)
+
+// Runs reports whether the guardrail judges changes of this trigger.
+func (g *Guardrail) Runs(t Trigger) bool {
+	for _, on := range g.On {
+		if on == t {
+			return true
+		}
+	}
+	return false
+}
+
+// Spec is what the config's parser has to know of the guardrail.
+func (g *Guardrail) Spec() config.Spec {
+	return config.Spec{Slug: g.Slug, DefaultAction: g.DefaultAction, NewParameters: g.NewParameters}
+}
+
+// Specs gives the Spec of each guardrail.
+func Specs(guardrails []Guardrail) []config.Spec {
+	out := make([]config.Spec, 0, len(guardrails))
+	for i := range guardrails {
+		out = append(out, guardrails[i].Spec())
+	}
+	return out
+}
