@@ -9,6 +9,7 @@ import (
 
 	"github.com/invopop/jsonschema"
 
+	"github.com/bulkhead-dev/bulkhead/hack/internal/fieldcomments"
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 )
@@ -22,7 +23,7 @@ const (
 // for these guardrails. It reads Go sources, so the working directory must be
 // the module's root.
 func generate(guardrails []policy.Guardrail) ([]byte, error) {
-	comments, err := fieldComments([]string{"policy/config", "policy/guardrails"})
+	comments, err := fieldcomments.Read(modulePath, []string{"policy/config", "policy/guardrails"})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,14 @@ import "github.com/bulkhead-dev/bulkhead/policy"
 func All() []policy.Guardrail {
 	return []policy.Guardrail{
 		dnsCut,
+		dnsDeadPeer,
+		dnsTCP,
 		isolationLost,
+		labelDropsPolicy,
+		metadataOpen,
+		peerNoNamespace,
+		peerNoPods,
+		rulesIgnored,
+		selectorNoPods,
 	}
 }

@@ -2,6 +2,7 @@ package guardrails
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -22,7 +23,8 @@ func reachesResolver(side *policy.Coverage, r *cluster.Resolver, protocol corev1
 	}
 	for i := range r.Backends {
 		if port := r.Backends[i].Port(protocol); port != 0 &&
-			side.Admits(netpol.Egress, r.Backends[i].Endpoint, netpol.Port{Protocol: protocol, Number: port}) {
+			(side.Admits(netpol.Egress, r.Backends[i].Endpoint, netpol.Port{Protocol: protocol, Number: port}) ||
+				len(r.Backends[i].Endpoint.Addresses) == 0 && allowsBlock(side, netpol.Egress, protocol, port, anyBlock)) {
 			return true
 		}
 	}
@@ -36,7 +38,37 @@ func reachesResolver(side *policy.Coverage, r *cluster.Resolver, protocol corev1
 			return true
 		}
 	}
+	// A cache on each node listens on a link-local address and need not be one that the snapshot knows.
+	return allowsBlock(side, netpol.Egress, protocol, dnsPort, linkLocalBlock)
+}
+
+// allowsBlock reports whether a rule of the side's policies admits the port to an ipBlock for which match holds. It is
+// for what cannot be compared with an address because the address is not known.
+func allowsBlock(side *policy.Coverage, d netpol.Direction, protocol corev1.Protocol, port uint16, match func(*netpol.IPBlock) bool) bool {
+	for _, p := range side.Policies {
+		for i := range p.Rules[d] {
+			rule := &p.Rules[d][i]
+			// An address that is no pod has no named ports; the subject's own serve for ingress.
+			destination := netpol.Endpoint{}
+			if d == netpol.Ingress {
+				destination = side.Endpoint
+			}
+			if p.Isolates[d] && rule.MatchesPort(destination, netpol.Port{Protocol: protocol, Number: port}) &&
+				slices.ContainsFunc(rule.Peers, func(peer netpol.Peer) bool { return peer.Block != nil && match(peer.Block) }) {
+				return true
+			}
+		}
+	}
 	return false
+}
+
+func anyBlock(*netpol.IPBlock) bool { return true }
+
+// linkLocalBits is the length of the IPv4 link-local range, 169.254.0.0/16 (RFC 3927).
+const linkLocalBits = 16
+
+func linkLocalBlock(b *netpol.IPBlock) bool {
+	return b.CIDR.Addr().IsLinkLocalUnicast() && b.CIDR.Bits() >= linkLocalBits
 }
 
 // dnsPort is where a resolver that is an address answers. Source: RFC 1035, section 4.2.
@@ -46,23 +78,35 @@ const dnsPort = 53
 func resolverRule(r *cluster.Resolver) networkingv1.NetworkPolicyEgressRule {
 	rule := networkingv1.NetworkPolicyEgressRule{}
 	if len(r.Backends) > 0 {
-		rule.To = append(rule.To, networkingv1.NetworkPolicyPeer{
-			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: r.Namespace}},
-			PodSelector:       &metav1.LabelSelector{MatchLabels: r.Selector},
-		})
+		rule.To = append(rule.To, resolverPeer(r))
 	}
 	for _, a := range r.Local {
 		rule.To = append(rule.To, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: hostPrefix(a).String()}})
 	}
-	udp, tcp := uint16(dnsPort), uint16(dnsPort)
-	if len(r.Backends) > 0 {
-		udp, tcp = r.Backends[0].UDP, r.Backends[0].TCP
-	}
-	rule.Ports = append(rule.Ports, policyPort(corev1.ProtocolUDP, udp))
-	if tcp != 0 {
-		rule.Ports = append(rule.Ports, policyPort(corev1.ProtocolTCP, tcp))
-	}
+	rule.Ports = resolverPorts(r)
 	return rule
+}
+
+// resolverPorts are the ports on which the resolver answers.
+func resolverPorts(r *cluster.Resolver) []networkingv1.NetworkPolicyPort {
+	var ports []networkingv1.NetworkPolicyPort
+	add := func(protocol corev1.Protocol, number uint16) {
+		port := policyPort(protocol, number)
+		if number != 0 && !slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
+			return *p.Protocol == protocol && *p.Port == *port.Port
+		}) {
+			ports = append(ports, port)
+		}
+	}
+	for _, protocol := range [...]corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
+		for i := range r.Backends {
+			add(protocol, r.Backends[i].Port(protocol))
+		}
+		if len(r.Local) > 0 || len(r.Backends) == 0 {
+			add(protocol, dnsPort)
+		}
+	}
+	return ports
 }
 
 func policyPort(protocol corev1.Protocol, number uint16) networkingv1.NetworkPolicyPort {
@@ -82,7 +126,7 @@ func allowDNS(namespace string, subject metav1.LabelSelector, r *cluster.Resolve
 	}
 }
 
-// dnsPorts names the ports on which the resolver answers, for messages: "UDP 53".
+// dnsPortText names the port on which the resolver answers, for messages: "UDP 53".
 func dnsPortText(r *cluster.Resolver, protocol corev1.Protocol) string {
 	port := uint16(dnsPort)
 	if len(r.Backends) > 0 && r.Backends[0].Port(protocol) != 0 {

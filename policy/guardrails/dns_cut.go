@@ -2,10 +2,10 @@ package guardrails
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
@@ -14,8 +14,9 @@ import (
 )
 
 // dnsCut: a pod that uses the cluster's resolver could reach it over UDP before the change and cannot after, judged on
-// the union of the policies that select it. New pods and templates that would start without DNS are told so. Without
-// a known resolver nothing is said.
+// the union of the policies that select it; or a change of the resolver's own policies makes it refuse pods that it
+// answered before. New pods and templates that would start without DNS are told so. Without a known resolver nothing
+// is said.
 var dnsCut = policy.Guardrail{
 	Slug:          "dns-cut",
 	Summary:       "pods lose the cluster's DNS resolver",
@@ -29,7 +30,11 @@ timeout of many seconds: the commonest outage that a NetworkPolicy causes.`,
 		Judged: `The pods whose policies the change touches, if their ` + "`dnsPolicy`" + ` makes them ask the cluster's resolver and
 they are not on the host's network. Before and after the change, does the union of all policies that select a pod let UDP
 reach the resolver's pods on the port that they listen on, the DNS Service's address, or a node-local cache? A default-deny is
-judged like any other policy: it passes where DNS is already allowed. Pods that were cut off before the change are left alone.`,
+judged like any other policy: it passes where DNS is already allowed. Pods that were cut off before the change are left alone.
+A rule for an ` + "`ipBlock`" + ` whose addresses cannot be compared, such as a link-local one, counts as DNS.
+
+A change of the resolver's own policies is judged from the other side: does a live pod of the cluster that could ask the
+resolver before get refused after? At most 500 workloads are tried, the policy's own namespace first.`,
 		Bad: `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {namespace: shop, name: default-deny}
@@ -58,6 +63,11 @@ func checkDNSCut(c *policy.Change, _ any) []policy.Violation {
 	if !r.Known() {
 		return nil
 	}
+	return append(cutFromResolver(c, r), refusedByResolver(c, r)...)
+}
+
+// cutFromResolver finds the subjects whose own egress no longer reaches the resolver.
+func cutFromResolver(c *policy.Change, r *cluster.Resolver) []policy.Violation {
 	var cut []*policy.Subject
 	for i := range c.Subjects {
 		s := &c.Subjects[i]
@@ -70,46 +80,51 @@ func checkDNSCut(c *policy.Change, _ any) []policy.Violation {
 		return nil
 	}
 	workloads, live := policy.Worse(cut)
-	port := dnsPortText(r, corev1.ProtocolUDP)
-	v := policy.Violation{
-		Field: "spec.egress", Live: live, Affected: policy.Affect(workloads),
-		Headline: fmt.Sprintf("%s would lose DNS", policy.Plural(policy.LivePods(workloads), "live pod")),
-		Detail:   fmt.Sprintf("%s lose DNS: no egress rule reaches %s on %s", policy.Count(workloads), r.Name(), port),
+	none := fmt.Sprintf("no egress rule reaches %s on %s", r.Name(), dnsPortText(r, corev1.ProtocolUDP))
+	v := policy.Violation{Live: live, Affected: policy.Affect(workloads)}
+	effect := policy.Count(workloads) + " would have no DNS"
+	if live {
+		effect = policy.Count(workloads) + agree(workloads, " loses DNS", " lose DNS")
+		v.Headline = policy.Plural(policy.LivePods(workloads), "live pod") + " would lose DNS"
 	}
-	subject := metav1.LabelSelector{}
 	switch {
 	case c.NewWorkload != nil:
-		v.Field = labelsField(c)
-		v.Detail = fmt.Sprintf("%s have no DNS: no policy that selects them allows %s on %s", policy.Count(workloads), r.Name(), port)
-		if live {
-			v.Detail = fmt.Sprintf("%s loses DNS with these labels: no egress rule reaches %s on %s", policy.Names(workloads), r.Name(), port)
+		v.Field, v.Detail = labelsField(c), fmt.Sprintf("%s would have no DNS: %s", policy.Names(workloads), none)
+		if c.OldWorkload != nil {
+			v.Detail = fmt.Sprintf("%s would lose DNS with these labels: %s", policy.Names(workloads), none)
 		}
-		subject = identify(c.NewWorkload)
 	case c.NewPolicy == nil:
-		v.Field = ""
-		v.Detail = fmt.Sprintf("deleting %s cuts DNS of %s: no other egress rule reaches %s on %s", c.Name, policy.Count(workloads), r.Name(), port)
-		subject = c.OldPolicy.Subject.Source()
+		v.Detail = fmt.Sprintf("deleting %s cuts DNS of %s: %s",
+			c.Name, policy.Count(workloads), strings.Replace(none, "no ", "no other ", 1))
+	case !selectsAll(c.NewPolicy, workloads, c):
+		v.Field, v.Detail = "spec.podSelector", fmt.Sprintf("%s: %s selects them no more and %s", effect, c.Name, none)
+	case !c.NewPolicy.Isolates[netpol.Egress]:
+		v.Field, v.Detail = "spec.policyTypes", fmt.Sprintf("%s: without Egress in policyTypes %s", effect, none)
 	default:
-		v.Reason = fmt.Sprintf("%s, none reaches %s on %s", ruleCount(len(c.NewPolicy.Rules[netpol.Egress])), r.Name(), port)
-		subject = c.NewPolicy.Subject.Source()
+		v.Field, v.Detail = "spec.egress", effect+": "+none
+		v.Reason = fmt.Sprintf("%s, none reaches %s on %s",
+			ruleCount(len(c.NewPolicy.Rules[netpol.Egress])), r.Name(), dnsPortText(r, corev1.ProtocolUDP))
 	}
-	v.Fix = dnsFix(c, subject, r)
+	v.Fix = dnsFix(c, cut, r)
 	return []policy.Violation{v}
 }
 
-// dnsFix adds the DNS rule to a policy that has egress rules already, and puts a policy before any other change.
-func dnsFix(c *policy.Change, subject metav1.LabelSelector, r *cluster.Resolver) *policy.Fix {
-	if c.Object != nil && len(c.Object.Spec.Egress) > 0 {
+// dnsFix keeps the labels of a relabelled pod, adds the DNS rule to a policy that has egress rules already, and puts a
+// policy of its own before any other change.
+func dnsFix(c *policy.Change, cut []*policy.Subject, r *cluster.Resolver) *policy.Fix {
+	if c.OldWorkload != nil {
+		return keepLabels(c)
+	}
+	if c.Object != nil && len(c.Object.Spec.Egress) > 0 && selectsAll(c.NewPolicy, workloadsOf(cut), c) {
+		if !c.NewPolicy.Isolates[netpol.Egress] {
+			return nameDirection(c, netpol.Egress)
+		}
 		rule := resolverRule(r)
 		fixed := c.Object.DeepCopy()
 		fixed.Spec.Egress = append(fixed.Spec.Egress, rule)
 		return &policy.Fix{Say: "add under spec.egress:", YAML: paste([]networkingv1.NetworkPolicyEgressRule{rule}), Instead: fixed}
 	}
-	name := "allow-dns"
-	if c.Before.Policy(c.Namespace, name) != nil {
-		name = "allow-dns-for-" + c.Name
-	}
-	first := allowDNS(c.Namespace, subject, r)
-	first.Name = name
+	first := allowDNS(c.Namespace, selectorFor(c, cut, netpol.Egress), r)
+	first.Name = freeName(c, first.Name)
 	return &policy.Fix{Say: "apply this policy first:", YAML: paste(first), First: []*networkingv1.NetworkPolicy{first}}
 }

@@ -2,10 +2,10 @@ package guardrails
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
@@ -69,38 +69,48 @@ func checkIsolationLost(c *policy.Change, _ any) []policy.Violation {
 	open := "all " + directionWords(directions)
 	v := policy.Violation{
 		Field: "spec.podSelector", Live: live, Affected: policy.Affect(workloads),
-		Headline: fmt.Sprintf("%s would be open to %s", policy.Plural(policy.LivePods(workloads), "live pod"), open),
-		Detail:   fmt.Sprintf("this change leaves %s open to %s; no other policy selects them", policy.Count(workloads), open),
+		Detail: fmt.Sprintf("this change leaves %s open to %s; no other policy isolates %s",
+			policy.Count(workloads), open, agree(workloads, "it", "them")),
 	}
-	subject := metav1.LabelSelector{}
+	if live {
+		v.Headline = fmt.Sprintf("%s would be open to %s", policy.Plural(policy.LivePods(workloads), "live pod"), open)
+	}
 	switch {
 	case c.NewWorkload != nil:
-		v.Field = labelsField(c)
-		v.Detail = fmt.Sprintf("these labels leave %s open to %s; no policy selects them any more", c.Name, open)
-		v.Fix = &policy.Fix{Say: "keep the labels that policies select on: " + pairs(c.OldWorkload.Labels), Labels: c.OldWorkload.Labels}
-		return []policy.Violation{v}
+		v.Field, v.Fix = labelsField(c), keepLabels(c)
+		v.Detail = fmt.Sprintf("these labels leave %s open to %s; no policy isolates it any more", policy.Names(workloads), open)
 	case c.NewPolicy == nil:
-		v.Field = ""
-		v.Detail = fmt.Sprintf("deleting %s leaves %s open to %s; no other policy selects them", c.Name, policy.Count(workloads), open)
-		subject = c.OldPolicy.Subject.Source()
+		v.Field, v.Fix = "", isolationFix(c, directions)
+		v.Detail = fmt.Sprintf("deleting %s leaves %s open to %s; no other policy isolates %s",
+			c.Name, policy.Count(workloads), open, agree(workloads, "it", "them"))
+	case selectsAll(c.NewPolicy, workloads, c):
+		v.Field, v.Fix = "spec.policyTypes", policyTypesFix(c, directions)
 	default:
-		if sameSelector(c.OldPolicy.Subject, c.NewPolicy.Subject) {
-			v.Field = "spec.policyTypes"
-		}
-		subject = c.OldPolicy.Subject.Source()
+		v.Fix = isolationFix(c, directions)
 	}
-	v.Fix = isolationFix(c, subject, directions)
 	return []policy.Violation{v}
+}
+
+// policyTypesFix names the lost directions again. Egress without rules would cut DNS, which the change did not mean to.
+func policyTypesFix(c *policy.Change, directions []netpol.Direction) *policy.Fix {
+	fixed := c.Object.DeepCopy()
+	lines := map[string]any{}
+	for _, d := range directions {
+		fixed.Spec.PolicyTypes = append(fixed.Spec.PolicyTypes, networkingv1.PolicyType(d.String()))
+		if r := c.After.Resolver(); d == netpol.Egress && len(fixed.Spec.Egress) == 0 && r.Known() {
+			fixed.Spec.Egress = append(fixed.Spec.Egress, resolverRule(r))
+			lines["egress"] = fixed.Spec.Egress
+		}
+	}
+	slices.SortFunc(fixed.Spec.PolicyTypes, func(a, b networkingv1.PolicyType) int { return strings.Compare(string(b), string(a)) })
+	lines["policyTypes"] = fixed.Spec.PolicyTypes
+	return &policy.Fix{Say: "keep under spec:", YAML: paste(lines), Instead: fixed}
 }
 
 // isolationFix keeps the pods isolated by a policy of its own. Where that isolates them for egress it lets DNS through,
 // so that the fix does not cut what the change did not mean to.
-func isolationFix(c *policy.Change, subject metav1.LabelSelector, directions []netpol.Direction) *policy.Fix {
-	first := &networkingv1.NetworkPolicy{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: "keep-isolated"},
-		Spec:       networkingv1.NetworkPolicySpec{PodSelector: subject},
-	}
+func isolationFix(c *policy.Change, directions []netpol.Direction) *policy.Fix {
+	first := newPolicy(c, "keep-isolated", c.OldPolicy.Subject.Source())
 	for _, d := range directions {
 		first.Spec.PolicyTypes = append(first.Spec.PolicyTypes, networkingv1.PolicyType(d.String()))
 		if r := c.After.Resolver(); d == netpol.Egress && r.Known() {
@@ -132,5 +142,3 @@ func unique(subjects []*policy.Subject) []*policy.Subject {
 	}
 	return out
 }
-
-func sameSelector(a, b netpol.Selector) bool { return a.String() == b.String() }

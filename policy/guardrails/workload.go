@@ -1,11 +1,14 @@
 package guardrails
 
 import (
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
 // labelsField is where the reviewed pod or pod template has its labels.
@@ -30,6 +33,36 @@ func identify(w *cluster.Workload) metav1.LabelSelector {
 	return s
 }
 
+// identifyAll selects the pods of all the workloads: by the labels of one, or by the values of a label key that all of
+// them have. ok is false where neither does.
+func identifyAll(workloads []*cluster.Workload) (s metav1.LabelSelector, ok bool) {
+	selectors := map[string]metav1.LabelSelector{}
+	for _, w := range workloads {
+		one := identify(w)
+		selectors[metav1.FormatLabelSelector(&one)] = one
+	}
+	if len(selectors) == 1 {
+		for _, s = range selectors {
+		}
+		return s, len(s.MatchLabels) > 0
+	}
+	for _, k := range nameKeys {
+		var values []string
+		for _, w := range workloads {
+			if v, has := w.Labels[k]; has {
+				values = append(values, v)
+			}
+		}
+		if len(values) == len(workloads) {
+			slices.Sort(values)
+			return metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+				{Key: k, Operator: metav1.LabelSelectorOpIn, Values: slices.Compact(values)},
+			}}, true
+		}
+	}
+	return metav1.LabelSelector{}, false
+}
+
 // pairs writes labels that do not differ from pod to pod: "app=api,tier=backend".
 func pairs(l labels.Set) string {
 	kept := labels.Set{}
@@ -39,4 +72,31 @@ func pairs(l labels.Set) string {
 		}
 	}
 	return kept.String()
+}
+
+// workloadsOf lists the subjects' workloads.
+func workloadsOf(subjects []*policy.Subject) []*cluster.Workload {
+	out := make([]*cluster.Workload, 0, len(subjects))
+	for _, s := range subjects {
+		out = append(out, s.Workload)
+	}
+	return out
+}
+
+// selectsAll reports whether p applies to all of the workloads.
+func selectsAll(p *netpol.Policy, workloads []*cluster.Workload, c *policy.Change) bool {
+	for _, w := range workloads {
+		if !p.Selects(c.After.Endpoint(w)) {
+			return false
+		}
+	}
+	return true
+}
+
+// agree gives the form of a verb that goes with policy.Count(workloads).
+func agree(workloads []*cluster.Workload, one, more string) string {
+	if policy.LivePods(workloads) == 1 {
+		return one
+	}
+	return more
 }

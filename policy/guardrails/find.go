@@ -1,0 +1,65 @@
+package guardrails
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// finder looks for workloads that a selector means.
+type finder struct {
+	selector netpol.Selector
+	perPod   []labels.Requirement // all requirements, where one of them reads labels that only pods have
+	// key and value are one label that the selector demands and templates carry too; comparing it rules out most
+	// workloads cheaply. key is empty where there is none.
+	key, value string
+}
+
+func find(s netpol.Selector) finder {
+	f := finder{selector: s}
+	for _, k := range s.Keys() {
+		if cluster.PerPodKey(k) {
+			f.perPod = demands(s)
+		} else if v, ok := s.Exact(k); ok {
+			f.key, f.value = k, v
+		}
+	}
+	return f
+}
+
+// finds reports whether the selector matches w, or may match pods of the template w: labels that Kubernetes sets on
+// each pod are in no template.
+func (f *finder) finds(w *cluster.Workload) bool {
+	if f.key != "" && w.Labels[f.key] != f.value {
+		return false
+	}
+	if f.selector.Matches(w.Labels) {
+		return true
+	}
+	if !w.Template || f.perPod == nil {
+		return false
+	}
+	for i := range f.perPod {
+		if r := &f.perPod[i]; !r.Matches(w.Labels) && !mayCarry(w, r) {
+			return false
+		}
+	}
+	return true
+}
+
+// mayCarry reports whether pods of the template may have a label that r demands.
+func mayCarry(w *cluster.Workload, r *labels.Requirement) bool {
+	if !cluster.PerPodKey(r.Key()) {
+		return false
+	}
+	if r.Operator() == selection.Exists || !strings.HasSuffix(r.Key(), "-name") {
+		return true
+	}
+	// The names of a StatefulSet's pods and of a CronJob's Jobs start with its own.
+	return slices.ContainsFunc(r.ValuesUnsorted(), func(v string) bool { return strings.HasPrefix(v, w.Name) })
+}

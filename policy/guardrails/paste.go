@@ -1,0 +1,103 @@
+package guardrails
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// paste writes v as YAML that can be pasted into a manifest: fields in the order in which people write them, and the
+// small ones on one line.
+func paste(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil || len(doc.Content) != 1 {
+		return ""
+	}
+	root := doc.Content[0]
+	arrange(root, false)
+	var out bytes.Buffer
+	e := yaml.NewEncoder(&out)
+	e.SetIndent(2)
+	e.CompactSeqIndent()
+	if e.Encode(root) != nil || e.Close() != nil {
+		return ""
+	}
+	return out.String()
+}
+
+// fieldOrder is how manifests are commonly written; other fields follow in the order of their names.
+var fieldOrder = [...]string{
+	"apiVersion", "kind", "metadata", "spec", "namespace", "name",
+	"ipBlock", "cidr", "except", "namespaceSelector", "podSelector", "matchLabels", "matchExpressions", "key", "operator", "values",
+	"policyTypes", "ingress", "egress", "from", "to", "ports", "protocol", "port", "endPort",
+}
+
+// onOneLine are the fields whose values read best on one line.
+var onOneLine = [...]string{
+	"metadata", "podSelector", "namespaceSelector", "matchLabels", "matchExpressions", "ipBlock", "except", "policyTypes", "ports",
+}
+
+// lineWidth is how long a value on one line may become, in characters.
+const lineWidth = 100
+
+// arrange sorts the fields below n and chooses the style of each value. n was read from JSON, which is all in flow style.
+func arrange(n *yaml.Node, flow bool) {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		if n.Tag == "!!str" {
+			var plain yaml.Node
+			// A round trip through the library quotes what an older YAML parser would take for something else.
+			if data, err := yaml.Marshal(n.Value); err == nil && yaml.Unmarshal(data, &plain) == nil && len(plain.Content) == 1 {
+				*n = *plain.Content[0]
+			}
+		}
+		return
+	case yaml.MappingNode:
+		sortFields(n)
+	}
+	n.Style = 0
+	if flow || len(n.Content) == 0 {
+		n.Style = yaml.FlowStyle
+	}
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 1 {
+			arrange(child, flow || slices.Contains(onOneLine[:], n.Content[i-1].Value) && width(child) <= lineWidth)
+			continue
+		}
+		arrange(child, flow)
+	}
+}
+
+func sortFields(n *yaml.Node) {
+	type field struct{ key, value *yaml.Node }
+	var fields []field
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		fields = append(fields, field{n.Content[i], n.Content[i+1]})
+	}
+	rank := func(f field) int {
+		if i := slices.Index(fieldOrder[:], f.key.Value); i >= 0 {
+			return i
+		}
+		return len(fieldOrder)
+	}
+	slices.SortStableFunc(fields, func(a, b field) int { return rank(a) - rank(b) }) // JSON's own order is by name, or by struct
+	n.Content = n.Content[:0]
+	for _, f := range fields {
+		n.Content = append(n.Content, f.key, f.value)
+	}
+}
+
+// width estimates how many characters n takes on one line.
+func width(n *yaml.Node) int {
+	w := len(n.Value) + 2 // brackets, or what separates it from the next
+	for _, child := range n.Content {
+		w += width(child)
+	}
+	return w
+}
