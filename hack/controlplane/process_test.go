@@ -53,7 +53,7 @@ func wantGone(t *testing.T, pid int) {
 	t.Helper()
 	eventually(t, "the process to be gone", func() error {
 		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
-			return fmt.Errorf("kill -0 %d: %v", pid, err)
+			return fmt.Errorf("kill -0 %d: %w", pid, err)
 		}
 		return nil
 	})

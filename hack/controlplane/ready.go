@@ -145,7 +145,7 @@ func (c *ControlPlane) nodesReady(ctx context.Context) error {
 	ready := 0
 	for i := range nodes.Items {
 		node := &nodes.Items[i]
-		if isReady(node) && !(untainted && len(node.Spec.Taints) > 0) {
+		if isReady(node) && (!untainted || len(node.Spec.Taints) == 0) {
 			ready++
 		}
 	}

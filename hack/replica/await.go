@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func AwaitRegistration(ctx context.Context, config *rest.Config) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the API server does not ask Bulkhead: %w (last answer: %v)", ctx.Err(), err)
+			return fmt.Errorf("the API server does not ask Bulkhead: %w", errors.Join(ctx.Err(), err))
 		case <-tick.C:
 		}
 	}

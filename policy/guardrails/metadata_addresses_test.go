@@ -18,7 +18,7 @@ func TestMetadataParameters(t *testing.T) {
 		"port 0":           {"[{address: 10.0.0.1, ports: [0]}]", "addresses[0].ports[0]"},
 		"the same twice":   {"[{address: 10.0.0.1}, {address: 10.0.0.1}]", "addresses[1].address"},
 		"the same, mapped": {"[{address: 10.0.0.1}, {address: '::ffff:10.0.0.1'}]", "addresses[1].address"},
-		"an unknown field": {"[{adress: 10.0.0.1}]", "address"},
+		"an unknown field": {"[{addresss: 10.0.0.1}]", "address"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := "apiVersion: " + config.APIVersion + "\nkind: " + config.Kind + "\nguardrails:\n  metadata-open:\n    parameters:\n      addresses: " + test.addresses + "\n"

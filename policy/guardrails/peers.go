@@ -86,7 +86,7 @@ func newPeers(c *policy.Change, key func(*netpol.Peer) string) iter.Seq[place] {
 				}
 				for j := range rule.Peers {
 					p := &rule.Peers[j]
-					if p.Block == nil && !(len(old) > 0 && old[key(p)]) && !yield(place{d, i, j, p}) {
+					if p.Block == nil && (len(old) == 0 || !old[key(p)]) && !yield(place{d, i, j, p}) {
 						return
 					}
 				}

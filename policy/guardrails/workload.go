@@ -63,17 +63,6 @@ func identifyAll(workloads []*cluster.Workload) (s metav1.LabelSelector, ok bool
 	return metav1.LabelSelector{}, false
 }
 
-// pairs writes labels that do not differ from pod to pod: "app=api,tier=backend".
-func pairs(l labels.Set) string {
-	kept := labels.Set{}
-	for k, v := range l {
-		if !cluster.PerPodKey(k) {
-			kept[k] = v
-		}
-	}
-	return kept.String()
-}
-
 // workloadsOf lists the subjects' workloads.
 func workloadsOf(subjects []*policy.Subject) []*cluster.Workload {
 	out := make([]*cluster.Workload, 0, len(subjects))

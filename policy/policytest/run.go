@@ -44,7 +44,7 @@ func Run(t *testing.T, guardrails []policy.Guardrail, dir string) {
 			if diff := cmp.Diff(f.Want, wants(d)); diff != "" {
 				t.Errorf("%s\nfindings (-want +got):\n%s", f.Why, diff)
 			}
-			if got := strings.ToLower(string(strictest(d))) + "-"; !strings.HasPrefix(f.Name, got) {
+			if got := strings.ToLower(strictest(d)) + "-"; !strings.HasPrefix(f.Name, got) {
 				t.Errorf("the file's name promises another outcome than %q", got)
 			}
 		})

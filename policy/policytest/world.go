@@ -25,6 +25,7 @@ type world struct {
 	policies   map[string]*networkingv1.NetworkPolicy // by namespace/name
 	templates  map[string]runtime.Object              // by kind/namespace/name
 	pods       map[string][]*corev1.Pod               // by namespace/owner
+	addresses  int                                    // how many pods have one
 }
 
 func newWorld() *world {
@@ -133,6 +134,9 @@ func (w *world) run(namespace, owner, kind, controller string, n int, t corev1.P
 }
 
 func (w *world) pod(p *corev1.Pod, owner string) {
+	if w.addresses++; p.Status.PodIP == "" {
+		p.Status.PodIP = fmt.Sprintf("10.244.%d.%d", w.addresses/256, w.addresses%256)
+	}
 	key := p.Namespace + "/" + owner
 	w.pods[key] = append(w.pods[key], p)
 	w.builder.SetPod(cluster.PodOf(p))

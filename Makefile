@@ -1,0 +1,86 @@
+# Bulkhead. "make help" lists what there is.
+
+# One set of build flags for everything: the same packages are then compiled once, for the product, the tests, the
+# control plane and the tools alike. Nothing needs a C compiler.
+export CGO_ENABLED = 0
+export GOFLAGS = -trimpath
+
+BIN := bin
+MODULES := . e2e hack/bench hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/kwok hack/tools/lint hack/tools/vuln
+LINTED := . e2e hack/bench
+FUZZTIME ?= 30s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ use
+
+.PHONY: build
+build: ## build bin/bulkhead
+	go build -o $(BIN)/bulkhead ./cmd/bulkhead
+
+.PHONY: demo
+demo: ## run Bulkhead on a real control plane and walk through it; DEMO_EXIT=1 ends by itself
+	@go run ./hack/demo
+
+.PHONY: controlplane
+controlplane: ## build etcd, kube-apiserver and friends into bin/controlplane (minutes, once)
+	@go run ./hack/controlplane/cmd/controlplane build
+
+##@ test
+
+.PHONY: test
+test: unit e2e ## run all tests: units, then end to end on a real control plane
+
+.PHONY: unit
+unit: ## run the unit tests; no cluster needed
+	go test ./...
+
+.PHONY: race
+race: ## run the unit tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -short ./...
+
+.PHONY: e2e
+e2e: controlplane ## run the end-to-end tests; KUBECONFIG=... uses that cluster
+	go test -tags e2e -count=1 -timeout 10m ./hack/controlplane
+	cd e2e && go test -count=1 -timeout 20m ./...
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (default 30s)
+	@go run ./hack/fuzz -time $(FUZZTIME)
+
+.PHONY: bench
+bench: controlplane ## measure evaluation, snapshot, memory and the webhook against one that does nothing
+	go test -run '^$$' -bench . -benchmem ./policy/... ./webhook
+	go run -C hack/bench .
+
+##@ keep
+
+.PHONY: generate
+generate: ## write the generated pages, tables and schemas
+	go run ./hack/gen-schema
+	go run ./hack/gen-docs
+
+.PHONY: verify
+verify: lint vuln ## check generated files, go.mod files, formatting, lint and known vulnerabilities
+	go run ./hack/gen-docs -check
+	go run ./hack/gen-schema -check
+	@for m in $(MODULES); do echo "go mod tidy -diff ($$m)"; (cd $$m && go mod tidy -diff) || exit 1; done
+
+.PHONY: lint
+lint: $(BIN)/tools/golangci-lint ## check the code's form and the direction of its dependencies
+	@for m in $(LINTED); do echo "golangci-lint ($$m)"; (cd $$m && $(CURDIR)/$(BIN)/tools/golangci-lint run --config $(CURDIR)/.golangci.yaml) || exit 1; done
+
+$(BIN)/tools/golangci-lint: hack/tools/lint/go.mod
+	cd hack/tools/lint && go build -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities, where the database can be reached
+	@go run ./hack/vuln
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(BIN)
