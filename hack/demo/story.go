@@ -98,13 +98,13 @@ func (d *demo) showTraces(ctx context.Context) error {
 	d.show("what the API server's audit log keeps of the first denial", "grep networkpolicies.bulkhead.dev audit.log")
 	fmt.Fprintln(d.out, event)
 	fmt.Fprintln(d.out)
-	d.show("what Bulkhead logged about it", "grep denied bulkhead.log | head -1")
+	d.show("what Bulkhead logged about it", "grep denied bulkhead.log | grep default-deny | head -1")
 	log, err := os.ReadFile(d.replica.LogPath)
 	if err != nil {
 		return err
 	}
 	for line := range strings.Lines(string(log)) {
-		if strings.Contains(line, `"decision":"denied"`) {
+		if strings.Contains(line, `"decision":"denied"`) && strings.Contains(line, `"name":"default-deny"`) {
 			fmt.Fprintln(d.out, line)
 			break
 		}
@@ -142,7 +142,8 @@ func (d *demo) auditEvent(ctx context.Context) (string, error) {
 				User        map[string]any    `json:"user"`
 				Annotations map[string]string `json:"annotations"`
 			}
-			if json.Unmarshal(lines.Bytes(), &event) == nil && event.Annotations["networkpolicies.bulkhead.dev/decision"] == "denied" {
+			if json.Unmarshal(lines.Bytes(), &event) == nil && !strings.Contains(event.RequestURI, "dryRun") &&
+				event.Annotations["networkpolicies.bulkhead.dev/decision"] == "denied" {
 				f.Close()
 				out, err := json.MarshalIndent(map[string]any{
 					"verb": event.Verb, "requestURI": event.RequestURI, "user": event.User["username"], "annotations": event.Annotations,

@@ -135,10 +135,13 @@ func dnsPortText(r *cluster.Resolver, protocol corev1.Protocol) string {
 	return fmt.Sprintf("%s %d", protocol, port)
 }
 
-// ruleCount says what the policies hold in a direction: "no rules", "2 rules".
-func ruleCount(n int) string {
-	if n == 0 {
-		return "no rules"
+// rulesThatMiss begins the sentence that none of n rules reaches something: "2 rules, none reaches".
+func rulesThatMiss(n int) string {
+	switch n {
+	case 0:
+		return "no rules, so nothing reaches"
+	case 1:
+		return "1 rule, which does not reach"
 	}
-	return policy.Plural(n, "rule")
+	return policy.Plural(n, "rule") + ", none reaches"
 }

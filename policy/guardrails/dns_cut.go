@@ -102,8 +102,7 @@ func cutFromResolver(c *policy.Change, r *cluster.Resolver) []policy.Violation {
 		v.Field, v.Detail = "spec.policyTypes", fmt.Sprintf("%s: without Egress in policyTypes %s", effect, none)
 	default:
 		v.Field, v.Detail = "spec.egress", effect+": "+none
-		v.Reason = fmt.Sprintf("%s, none reaches %s on %s",
-			ruleCount(len(c.NewPolicy.Rules[netpol.Egress])), r.Name(), dnsPortText(r, corev1.ProtocolUDP))
+		v.Reason = fmt.Sprintf("%s %s on %s", rulesThatMiss(len(c.NewPolicy.Rules[netpol.Egress])), r.Name(), dnsPortText(r, corev1.ProtocolUDP))
 	}
 	v.Fix = dnsFix(c, cut, r)
 	return []policy.Violation{v}
