@@ -23,12 +23,18 @@ func page(g *policy.Guardrail, fixtures []*policytest.Fixture, comments map[stri
 	section(&b, "What is judged", d.Judged)
 	section(&b, "Example", "Violates it:\n\n"+fence(d.Bad)+"\nDoes not:\n\n"+fence(d.Good))
 	section(&b, "What to do", d.Fix)
+	section(&b, "An exemption", exemption)
 	if err := configuration(&b, g, comments); err != nil {
 		return nil, err
 	}
 	section(&b, "What it says", words(g, fixtures))
 	return b.Bytes(), nil
 }
+
+// exemption answers what every denial's last line promises.
+const exemption = `Where the change is meant as it is, ask your platform team to exempt its namespace, user or group, or to set this
+guardrail to ` + "`Warn`" + `: [operations](../operations.md#who-is-never-judged) says how. They can see who was denied what in
+Bulkhead's log and the API server's audit log.`
 
 func section(b *bytes.Buffer, title, text string) {
 	fmt.Fprintf(b, "\n## %s\n\n%s\n", title, strings.TrimSpace(text))
