@@ -7,6 +7,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
@@ -26,7 +27,8 @@ type Change struct {
 	Operation Operation
 	// Kind, Namespace and Name of the reviewed object. Name is empty for a pod whose name is still to be generated.
 	Kind, Namespace, Name string
-	// Before and After are the cluster without and with the change. Both tell workloads apart equally finely.
+	// Before and After are the cluster without and with the change. Both tell workloads apart equally finely. A changed
+	// pod or template moves nothing in them: they are one, and OldWorkload and NewWorkload tell the difference.
 	Before, After *cluster.Snapshot
 	// OldPolicy and NewPolicy are set for changes of a NetworkPolicy: old for updates and deletions, new for creations
 	// and updates. Object is the new one as it was submitted; it must not be changed.
@@ -34,6 +36,8 @@ type Change struct {
 	Object               *networkingv1.NetworkPolicy
 	// OldWorkload and NewWorkload are set for changes of a pod or a pod template.
 	OldWorkload, NewWorkload *cluster.Workload
+	// Cap bounds what is done about violations, for requests that must never be refused. Empty is no bound.
+	Cap config.Action
 	// Disclose allows messages to name objects of other namespaces that the request itself does not name.
 	Disclose bool
 
@@ -107,10 +111,9 @@ func PolicyChange(s *cluster.Snapshot, old, new *networkingv1.NetworkPolicy) (*C
 		c.Operation = Update
 	}
 
-	c.Before = s
-	if old == nil {
+	if c.OldPolicy == nil {
 		c.Before = s.WithoutPolicy(c.Namespace, c.Name)
-	} else if c.OldPolicy != nil {
+	} else {
 		c.Before = s.WithPolicy(c.OldPolicy)
 	}
 	if c.NewPolicy != nil {
@@ -119,18 +122,30 @@ func PolicyChange(s *cluster.Snapshot, old, new *networkingv1.NetworkPolicy) (*C
 	} else {
 		c.After = c.Before.WithoutPolicy(c.Namespace, c.Name)
 	}
-	before, after := c.Before.Policies(c.Namespace), c.After.Policies(c.Namespace)
-	for _, w := range c.After.Candidates(c.After.Namespace(c.Namespace)) {
-		e := c.After.Endpoint(w)
-		if !c.OldPolicy.SelectsAny(e) && !c.NewPolicy.SelectsAny(e) {
-			continue
+	c.Subjects = c.policySubjects()
+	return c, nil
+}
+
+// policySubjects gives the workloads that the old or the new policy selects. Namespaces can hold thousands of them.
+func (c *Change) policySubjects() []Subject {
+	candidates := c.After.Candidates(c.After.Namespace(c.Namespace))
+	labels := c.After.NamespaceLabels(c.Namespace)
+	selected := make([]*cluster.Workload, 0, len(candidates))
+	for _, w := range candidates {
+		if e := w.Endpoint(labels); c.OldPolicy.SelectsAny(e) || c.NewPolicy.SelectsAny(e) {
+			selected = append(selected, w)
 		}
-		c.Subjects = append(c.Subjects, Subject{
+	}
+	before, after := c.Before.Policies(c.Namespace), c.After.Policies(c.Namespace)
+	subjects := make([]Subject, 0, len(selected))
+	for _, w := range selected {
+		e := w.Endpoint(labels)
+		subjects = append(subjects, Subject{
 			Workload: w, Existed: true,
 			Before: Coverage{e, selecting(before, e)}, After: Coverage{e, selecting(after, e)},
 		})
 	}
-	return c, nil
+	return subjects
 }
 
 // WorkloadChange describes the creation (old is nil) or update of a pod or a pod template.
@@ -194,7 +209,7 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 			return nil, err
 		}
 	}
-	fixed.Disclose = c.Disclose
+	fixed.Disclose, fixed.Cap = c.Disclose, c.Cap
 	return fixed, nil
 }
 

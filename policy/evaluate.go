@@ -31,7 +31,7 @@ type Decision struct {
 	Findings []Finding
 	// Failures are the guardrails that could not be evaluated, sorted by slug.
 	Failures []Failure
-	// FailureAction is what the config does about failures.
+	// FailureAction is what the config does about failures, bounded by its maximumAction.
 	FailureAction config.Action
 	// Undecided says that every guardrail failed: there is no decision to give.
 	Undecided bool
@@ -79,7 +79,7 @@ func Evaluate(cfg *config.Config, guardrails []Guardrail, c *Change) Decision {
 
 // Decide turns what the guardrails said into a decision. Fixes that do not hold when tried are dropped.
 func Decide(cfg *config.Config, c *Change, results []Result) Decision {
-	d := Decision{Allowed: true, FailureAction: cfg.ErrorAction}
+	d := Decision{Allowed: true, FailureAction: cfg.ActionOnError()}
 	denies := map[*Guardrail]bool{}
 	for _, r := range results {
 		if r.Err != nil {
@@ -103,6 +103,9 @@ func Decide(cfg *config.Config, c *Change, results []Result) Decision {
 		d.Allowed = d.Allowed && f.Action != config.Deny
 	}
 	if len(d.Failures) > 0 {
+		if c.Cap != "" {
+			d.FailureAction = config.AtMost(d.FailureAction, c.Cap)
+		}
 		d.Allowed = d.Allowed && d.FailureAction != config.Deny
 		d.Undecided = len(d.Failures) == len(results)
 	}
@@ -121,12 +124,20 @@ func actionOf(cfg *config.Config, g *Guardrail, c *Change, v *Violation) config.
 	if c.Trigger == TemplateWrite || g.LiveOnly && !v.Live {
 		action = config.AtMost(action, config.Warn)
 	}
+	if c.Cap != "" {
+		action = config.AtMost(action, c.Cap)
+	}
 	return action
 }
 
 // holds tries the fix of a finding: its guardrail no longer complains at that place, and no guardrail that did not
 // deny the change denies the fixed one.
-func holds(cfg *config.Config, c *Change, results []Result, denies map[*Guardrail]bool, f *Finding) bool {
+func holds(cfg *config.Config, c *Change, results []Result, denies map[*Guardrail]bool, f *Finding) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false // an ill-made fix is not shown; the finding stands without it
+		}
+	}()
 	fixed, err := c.WithFix(f.Fix)
 	if err != nil {
 		return false

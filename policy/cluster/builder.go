@@ -3,7 +3,6 @@ package cluster
 import (
 	"maps"
 	"slices"
-	"strings"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +26,7 @@ type Builder struct {
 func NewBuilder(o Options) *Builder {
 	b := &Builder{options: o, namespaces: map[string]*namespaceState{}, dirty: map[string]bool{}, foreign: map[string]int{}}
 	b.last = &Snapshot{options: o, index: &namespaceIndex{}}
+	b.last.resolver = findResolver(b.last)
 	return b
 }
 
@@ -69,15 +69,29 @@ func (b *Builder) DeleteNamespace(name string) {
 	b.labels = true
 }
 
-// SetPod adds or replaces a pod.
-func (b *Builder) SetPod(p *Pod) { b.state(p.Namespace).setPod(p) }
+// SetPod adds or replaces a pod. Most updates of a pod are to parts of its status that nobody reads here; they cost
+// nothing.
+func (b *Builder) SetPod(p *Pod) {
+	if n := b.namespaces[p.Namespace]; n != nil {
+		if old := n.pods[p.Name]; old != nil && *old == *p {
+			return
+		}
+	}
+	b.state(p.Namespace).setPod(p)
+}
 
 // DeletePod removes a pod.
 func (b *Builder) DeletePod(namespace, name string) { b.state(namespace).deletePod(name) }
 
-// SetTemplate adds or replaces an object with a pod template.
+// SetTemplate adds or replaces an object with a pod template. Like a pod's, most of its updates are to its status.
 func (b *Builder) SetTemplate(t *Template) {
-	b.state(t.Workload.Namespace).templates[t.Workload.Kind+"/"+t.Workload.Name] = t
+	key := t.Workload.Kind + "/" + t.Workload.Name
+	if n := b.namespaces[t.Workload.Namespace]; n != nil {
+		if old := n.templates[key]; old != nil && old.equal(t) {
+			return
+		}
+	}
+	b.state(t.Workload.Namespace).templates[key] = t
 }
 
 // DeleteTemplate removes an object with a pod template.
@@ -113,27 +127,34 @@ func (b *Builder) DeletePolicy(namespace, name string) {
 	delete(n.policies, name)
 }
 
-// countKeys keeps the per-pod keys that matter everywhere; when their set changes, workloads everywhere change with it.
+// countKeys keeps the per-pod keys that matter everywhere.
 func (b *Builder) countKeys(p *netpol.Policy, by int) {
 	if p == nil {
 		return
 	}
-	_, foreign := p.PodKeys()
-	for _, k := range foreign {
-		if !perPodKeys[k] {
-			continue
-		}
-		before := b.foreign[k]
-		b.foreign[k] += by
-		if before == 0 || b.foreign[k] == 0 {
-			for name := range b.namespaces {
-				b.dirty[name] = true
-			}
-		}
-		if b.foreign[k] == 0 {
+	_, foreign := podKeys(p)
+	for k := range foreign {
+		if b.foreign[k] += by; b.foreign[k] == 0 {
 			delete(b.foreign, k)
 		}
 	}
+}
+
+// foreignKeys gives the set of the per-pod keys that matter everywhere; when it changes, workloads everywhere change
+// with it.
+func (b *Builder) foreignKeys() map[string]bool {
+	keys := b.last.foreignKeys
+	if len(keys) == len(b.foreign) && !slices.ContainsFunc(slices.Collect(maps.Keys(b.foreign)), func(k string) bool { return !keys[k] }) {
+		return keys
+	}
+	for name := range b.namespaces {
+		b.dirty[name] = true
+	}
+	keys = make(map[string]bool, len(b.foreign))
+	for k := range b.foreign {
+		keys[k] = true
+	}
+	return keys
 }
 
 // Snapshot gives the cluster as it is now. Earlier snapshots stay as they were.
@@ -143,10 +164,7 @@ func (b *Builder) Snapshot() *Snapshot {
 	}
 	out := *b.last
 	out.options = b.options
-	out.foreignKeys = make(map[string]bool, len(b.foreign))
-	for k := range b.foreign {
-		out.foreignKeys[k] = true
-	}
+	out.foreignKeys = b.foreignKeys()
 	cloned := [shards]bool{}
 	membership := false
 	for name := range b.dirty {
@@ -176,7 +194,7 @@ func (b *Builder) Snapshot() *Snapshot {
 	if membership {
 		out.names = slices.Sorted(maps.Keys(b.namespaces))
 	}
-	if membership || b.labels {
+	if b.labels {
 		out.index = &namespaceIndex{}
 	}
 	if b.dirty[systemNamespace] || b.dirty[openshiftDNS] || b.dirty[b.options.Resolver.Namespace] {
@@ -208,8 +226,8 @@ type namespaceState struct {
 	templates          map[string]*Template // by kind/name
 	policies           map[string]*netpol.Policy
 	services           map[string]*Service
-	configured         string    // the Service here that the options name as the resolver
-	backends           []backend // nil once something changed that may be one
+	configured         string   // the Service here that the options name as the resolver
+	backends           backends // nil once something changed that may be one
 }
 
 func newNamespaceState(name string) *namespaceState {
@@ -277,13 +295,10 @@ func (n *namespaceState) publish(foreignKeys map[string]bool) *Namespace {
 	}
 	slices.SortFunc(out.groups, compareWorkloads)
 	for _, p := range out.Policies {
-		own, _ := p.PodKeys()
-		if own = slices.DeleteFunc(own, notPerPod); len(own) > 0 {
-			out.ownKeys = union(out.ownKeys, toSet(own))
-		}
+		own, _ := podKeys(p)
+		out.ownKeys = union(out.ownKeys, own)
 	}
-	out.splitKeys = union(out.ownKeys, foreignKeys)
-	out.live = splitAll(out.groups, out.splitKeys)
+	out.splitLive(foreignKeys)
 	if n.backends == nil {
 		n.backends = n.resolverBackends()
 	}
@@ -300,68 +315,4 @@ func sortedByKey[T any](m map[string]T) []T {
 		out = append(out, m[k])
 	}
 	return out
-}
-
-// group is the changing side of a Workload.
-type group struct {
-	namespace string
-	shape     unique.Handle[shape]
-	labels    labels.Set             // decoded from shape
-	ports     []netpol.ContainerPort // decoded from shape
-	pods      int
-	perPod    map[unique.Handle[string]]int
-	owners    map[unique.Handle[owner]]int
-	made      *Workload // nil once something changed
-}
-
-func newGroup(namespace string, s unique.Handle[shape]) *group {
-	g := &group{
-		namespace: namespace, shape: s, labels: labels.Set{}, ports: decodePorts(s.Value().ports),
-		perPod: map[unique.Handle[string]]int{}, owners: map[unique.Handle[owner]]int{},
-	}
-	decodeLabels(s.Value().labels, g.labels, func(string) bool { return true })
-	return g
-}
-
-// add counts p in or out and gives the number of pods that are left.
-func (g *group) add(p *Pod, by int) int {
-	g.pods += by
-	if g.perPod[p.perPod] += by; g.perPod[p.perPod] == 0 {
-		delete(g.perPod, p.perPod)
-	}
-	if g.owners[p.owner] += by; g.owners[p.owner] == 0 {
-		delete(g.owners, p.owner)
-	}
-	g.made = nil
-	return g.pods
-}
-
-func (g *group) workload() *Workload {
-	if g.made != nil {
-		return g.made
-	}
-	s := g.shape.Value()
-	first := owner{}
-	for h := range g.owners {
-		if o := h.Value(); first == (owner{}) || compareOwners(o, first) < 0 {
-			first = o
-		}
-	}
-	w := &Workload{
-		Namespace: g.namespace, Kind: first.kind, Name: first.name, Labels: g.labels,
-		Ports: g.ports, HostNetwork: s.hostNetwork, DNSPolicy: s.dnsPolicy, Pods: g.pods, shape: g.shape,
-	}
-	w.variants = make([]variant, 0, len(g.perPod))
-	for h, pods := range g.perPod {
-		w.variants = append(w.variants, variant{h, pods})
-	}
-	g.made = w
-	return w
-}
-
-func compareOwners(a, b owner) int {
-	if c := strings.Compare(a.name, b.name); c != 0 {
-		return c
-	}
-	return strings.Compare(a.kind, b.kind)
 }

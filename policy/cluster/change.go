@@ -39,28 +39,38 @@ func (s *Snapshot) SplitFor(p *netpol.Policy) *Snapshot { return s.withKeys(p) }
 
 // withKeys makes the workloads as fine as p can tell them apart.
 func (s *Snapshot) withKeys(p *netpol.Policy) *Snapshot {
-	own, foreign := p.PodKeys()
-	own, foreign = slices.DeleteFunc(own, notPerPod), slices.DeleteFunc(foreign, notPerPod)
+	own, foreign := podKeys(p)
 	out := s
-	if n := s.Namespace(p.Namespace); n != nil && !covers(n.ownKeys, toSet(own)) {
-		out = s.change(p.Namespace, func(n *Namespace) { n.ownKeys = union(n.ownKeys, toSet(own)) })
+	if n := s.Namespace(p.Namespace); n != nil && !covers(n.ownKeys, own) {
+		out = s.change(p.Namespace, func(n *Namespace) {
+			n.ownKeys = union(n.ownKeys, own)
+			n.splitLive(s.foreignKeys)
+		})
 	}
-	if !covers(s.foreignKeys, toSet(foreign)) {
+	if !covers(s.foreignKeys, foreign) {
 		copied := *out
-		copied.foreignKeys = union(s.foreignKeys, toSet(foreign))
+		copied.foreignKeys = union(s.foreignKeys, foreign)
+		copied.resolver = findResolver(&copied)
 		out = &copied
 	}
 	return out
 }
 
-func notPerPod(key string) bool { return !perPodKeys[key] }
+// podKeys lists the per-pod label keys that the policy's selectors read in its own namespace and in all namespaces.
+func podKeys(p *netpol.Policy) (own, foreign map[string]bool) {
+	ownKeys, foreignKeys := p.PodKeys()
+	return perPodSet(ownKeys), perPodSet(foreignKeys)
+}
 
-func toSet(keys []string) map[string]bool {
-	if len(keys) == 0 {
-		return nil
-	}
-	out := make(map[string]bool, len(keys))
+func perPodSet(keys []string) map[string]bool {
+	var out map[string]bool
 	for _, k := range keys {
+		if !perPodKeys[k] {
+			continue
+		}
+		if out == nil {
+			out = map[string]bool{}
+		}
 		out[k] = true
 	}
 	return out
@@ -76,6 +86,12 @@ type NamespaceContents struct {
 // Services and the namespace's own labels stay.
 func (s *Snapshot) WithContents(namespace string, c NamespaceContents) *Snapshot {
 	state := newNamespaceState(namespace)
+	state.configured = s.options.Resolver.serviceIn(namespace)
+	if n := s.Namespace(namespace); n != nil {
+		for _, x := range n.Services {
+			state.services[x.Name] = x
+		}
+	}
 	for _, p := range c.Policies {
 		state.policies[p.Name] = p
 	}
@@ -96,7 +112,8 @@ func (s *Snapshot) WithContents(namespace string, c NamespaceContents) *Snapshot
 // WithPod gives the cluster as it is once pod p is there. The caller removes an older version of the pod first.
 func (s *Snapshot) WithPod(p *Pod) *Snapshot { return s.movePod(p, 1) }
 
-// WithoutPod gives the cluster as it is once pod p is gone. A pod that the snapshot does not hold changes nothing.
+// WithoutPod gives the cluster as it is once pod p is gone. Pods are counted, not listed: where the snapshot holds no
+// pod like p, nothing changes.
 func (s *Snapshot) WithoutPod(p *Pod) *Snapshot { return s.movePod(p, -1) }
 
 func (s *Snapshot) movePod(p *Pod, by int) *Snapshot {
@@ -108,8 +125,7 @@ func (s *Snapshot) movePod(p *Pod, by int) *Snapshot {
 		groups := make([]*Workload, 0, len(n.groups)+1)
 		for _, w := range n.groups {
 			if w.shape == p.shape {
-				found = true
-				if w = w.resized(p, by); w == nil {
+				if w, found = w.resized(p, by); w == nil {
 					continue
 				}
 			}
@@ -118,18 +134,16 @@ func (s *Snapshot) movePod(p *Pod, by int) *Snapshot {
 		if !found && by > 0 {
 			g := newGroup(p.Namespace, p.shape)
 			g.add(p, 1)
-			groups = append(groups, g.workload())
-			slices.SortFunc(groups, compareWorkloads)
-			found = true
+			groups, found = append(groups, g.workload()), true
 		}
+		slices.SortFunc(groups, compareWorkloads)
 		n.groups = groups
-		n.splitKeys = union(n.ownKeys, s.foreignKeys)
-		n.live = splitAll(groups, n.splitKeys)
 		n.pods += by
+		n.splitLive(s.foreignKeys)
+		n.moveBackend(s.options.Resolver, p, by)
 	})
 	if !found {
 		return s
 	}
-	out.stats.Pods += by
 	return out
 }

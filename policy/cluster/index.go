@@ -3,11 +3,13 @@ package cluster
 import (
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
 // namespaceIndex finds namespaces by one label. Snapshots share it until a namespace's labels change; it is made by
-// the first reader that needs it.
+// the first reader that needs it. The label that repeats the namespace's name needs none.
 type namespaceIndex struct {
 	once    sync.Once
 	byLabel map[[2]string][]string // sorted names
@@ -15,6 +17,9 @@ type namespaceIndex struct {
 
 // candidates gives the sorted names among which sel can find something: those with one label that it demands, or all.
 func (x *namespaceIndex) candidates(s *Snapshot, sel netpol.Selector) []string {
+	if name, ok := sel.Exact(corev1.LabelMetadataName); ok {
+		return []string{name}
+	}
 	source := sel.Source()
 	if len(source.MatchLabels) == 0 {
 		return s.names
@@ -23,7 +28,9 @@ func (x *namespaceIndex) candidates(s *Snapshot, sel netpol.Selector) []string {
 		x.byLabel = map[[2]string][]string{}
 		for n := range s.All() {
 			for k, v := range n.Labels {
-				x.byLabel[[2]string{k, v}] = append(x.byLabel[[2]string{k, v}], n.Name)
+				if k != corev1.LabelMetadataName {
+					x.byLabel[[2]string{k, v}] = append(x.byLabel[[2]string{k, v}], n.Name)
+				}
 			}
 		}
 	})

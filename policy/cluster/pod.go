@@ -17,11 +17,10 @@ import (
 type Pod struct {
 	Namespace, Name string
 
-	shape    unique.Handle[shape]
-	perPod   unique.Handle[string]
-	owner    unique.Handle[owner]
-	address  netip.Addr
-	governed bool
+	shape     unique.Handle[shape]
+	variant   variant
+	addresses [2]netip.Addr // one for each IP family, if that
+	governed  bool
 }
 
 // shape is what makes pods one workload; its strings are canonical.
@@ -40,16 +39,23 @@ func PodOf(p *corev1.Pod) *Pod {
 		Namespace: strings.Clone(p.Namespace),
 		Name:      strings.Clone(p.Name),
 		shape: unique.Make(shape{
-			labels:      encodeLabels(p.Labels, func(k string) bool { return !perPodKeys[k] }),
+			labels:      encodeLabels(p.Labels, notPerPod),
 			ports:       encodePorts(p.Spec.Containers),
 			dnsPolicy:   p.Spec.DNSPolicy,
 			hostNetwork: p.Spec.HostNetwork,
 		}),
-		perPod:   unique.Make(encodeLabels(p.Labels, func(k string) bool { return perPodKeys[k] })),
-		owner:    unique.Make(ownerOf(p)),
+		variant: variant{
+			labels: unique.Make(encodeLabels(p.Labels, PerPodKey)),
+			owner:  unique.Make(ownerOf(p)),
+		},
 		governed: Governed(p),
 	}
-	out.address, _ = netip.ParseAddr(p.Status.PodIP)
+	if len(p.Status.PodIPs) == 0 { // written by hand: the API server sets both
+		out.addresses[0], _ = netip.ParseAddr(p.Status.PodIP)
+	}
+	for i := range min(len(p.Status.PodIPs), len(out.addresses)) {
+		out.addresses[i], _ = netip.ParseAddr(p.Status.PodIPs[i].IP)
+	}
 	return out
 }
 

@@ -74,66 +74,13 @@ func (b *ResolverBackend) Port(protocol corev1.Protocol) uint16 {
 	return b.UDP
 }
 
-// reads reports whether the resolver may change with the namespace.
-func (r *Resolver) reads(namespace string) bool {
-	return namespace == systemNamespace || namespace == r.Namespace
-}
-
 // Resolver gives the cluster's resolver as the snapshot knows it. It must not be changed.
 func (s *Snapshot) Resolver() *Resolver { return &s.resolver }
-
-// backend is a set of pods that may belong to a resolver, with their addresses.
-type backend struct {
-	labels    labels.Set
-	ports     []netpol.ContainerPort
-	host      bool
-	addresses []netip.Addr
-}
 
 // localCache is a node-local DNS cache that some DaemonSet runs.
 type localCache struct {
 	name      string
 	addresses []netip.Addr
-}
-
-// mayBackResolver reports whether pods with these labels may be the resolver's.
-func (n *namespaceState) mayBackResolver(l labels.Set) bool {
-	for _, s := range n.services {
-		if (s.dns > 0 || s.Name == n.configured) && len(s.Selector) > 0 && s.Selector.AsSelectorPreValidated().Matches(l) {
-			return true
-		}
-	}
-	return n.name == systemNamespace && l["k8s-app"] == "kube-dns"
-}
-
-func (n *namespaceState) forgetBackends(g *group) {
-	if n.mayBackResolver(g.labels) {
-		n.backends = nil
-	}
-}
-
-// resolverBackends collects the pods that may answer DNS queries; never nil, so that nil can mean "look again".
-func (n *namespaceState) resolverBackends() []backend {
-	out := []backend{}
-	at := map[*group]int{}
-	for _, g := range n.groups {
-		if n.mayBackResolver(g.labels) {
-			at[g] = len(out)
-			out = append(out, backend{labels: g.labels, ports: g.ports, host: g.shape.Value().hostNetwork})
-		}
-	}
-	if len(out) == 0 {
-		return out
-	}
-	for _, p := range n.pods {
-		if i, ok := at[n.groups[p.shape]]; ok && p.governed && p.address.IsValid() {
-			out[i].addresses = append(out[i].addresses, p.address)
-		}
-	}
-	for i := range out {
-		slices.SortFunc(out[i].addresses, netip.Addr.Compare)
-	}
-	return out
 }
 
 // findResolver looks for the DNS Service: the configured one, or the one whose name or label says so.
@@ -188,7 +135,7 @@ func backendsFor(s *Snapshot, svc *Service, r *Resolver) []ResolverBackend {
 		if !selector.Matches(w.Labels) {
 			continue
 		}
-		b := ResolverBackend{Endpoint: w.Endpoint(n.Labels)}
+		b := ResolverBackend{Endpoint: s.Endpoint(w)}
 		// Some plugins match host-network pods by selector and some do not. What cannot be known must not deny, so the
 		// resolver's pods count as matched.
 		b.Endpoint.HostNetwork = false
@@ -201,11 +148,10 @@ func backendsFor(s *Snapshot, svc *Service, r *Resolver) []ResolverBackend {
 				b.TCP = p.TargetPort(w)
 			}
 		}
-		for _, x := range n.backends {
-			if x.host == w.HostNetwork && labels.Equals(x.labels, w.Labels) {
-				b.Endpoint.Addresses = append(b.Endpoint.Addresses, x.addresses...)
-			}
+		if b.UDP == 0 {
+			continue // the target port's name is nowhere declared: where these pods answer cannot be known
 		}
+		b.Endpoint.Addresses = n.backends[w.shape]
 		out = append(out, b)
 	}
 	return out

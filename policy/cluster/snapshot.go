@@ -63,7 +63,7 @@ type Namespace struct {
 	splitKeys map[string]bool
 	pods      int
 	localDNS  []localCache
-	backends  []backend // addresses of pods, kept only where a resolver may live
+	backends  backends // kept only where a resolver may live
 }
 
 func shardOf(name string) int {
@@ -180,16 +180,17 @@ func (s *Snapshot) change(name string, edit func(n *Namespace)) *Snapshot {
 	} else {
 		i, _ := slices.BinarySearch(s.names, name)
 		out.names = slices.Insert(slices.Clone(s.names), i, name)
-		out.stats.Namespaces++
 	}
 	edit(n)
+	out.stats.count(s.Namespace(name), -1)
+	out.stats.count(n, 1)
 	shard := shardOf(name)
 	out.shards[shard] = maps.Clone(s.shards[shard])
 	if out.shards[shard] == nil {
 		out.shards[shard] = map[string]*Namespace{}
 	}
 	out.shards[shard][name] = n
-	if out.resolver.reads(name) || len(n.localDNS) > 0 {
+	if name == out.resolver.Namespace {
 		out.resolver = findResolver(&out)
 	}
 	return &out
@@ -205,13 +206,23 @@ func covers(have, want map[string]bool) bool {
 	return true
 }
 
+// union gives the keys of both sets; it shares one of them where that holds all.
 func union(a, b map[string]bool) map[string]bool {
-	if len(b) == 0 {
+	switch {
+	case covers(a, b):
 		return a
+	case covers(b, a):
+		return b
 	}
 	out := maps.Clone(b)
 	maps.Copy(out, a)
 	return out
+}
+
+// splitLive makes the namespace's live workloads as fine as its own policies and those of other namespaces need them.
+func (n *Namespace) splitLive(foreignKeys map[string]bool) {
+	n.splitKeys = union(n.ownKeys, foreignKeys)
+	n.live = splitAll(n.groups, n.splitKeys)
 }
 
 func splitAll(groups []*Workload, keys map[string]bool) []*Workload {
@@ -220,7 +231,7 @@ func splitAll(groups []*Workload, keys map[string]bool) []*Workload {
 	}
 	out := make([]*Workload, 0, len(groups))
 	for _, w := range groups {
-		out = append(out, w.split(keys)...)
+		out = w.split(out, keys)
 	}
 	return out
 }

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -19,7 +21,7 @@ type Template struct {
 	// Workload is the pod template as a workload without pods; its Kind and Name are the object's.
 	Workload *Workload
 	// Controlled says that another object with a template made this one (a Deployment its ReplicaSets, a CronJob its
-	// Jobs): it adds no candidate of its own.
+	// Jobs): it adds no candidate of its own. What an operator's own kind of object made stands for itself.
 	Controlled bool
 
 	localDNS []netip.Addr
@@ -56,12 +58,21 @@ func TemplateOf(obj any) (t *Template, ok bool) {
 			Labels: labels.Set(spec.Labels), Ports: decodePorts(encodePorts(spec.Spec.Containers)),
 			HostNetwork: spec.Spec.HostNetwork, DNSPolicy: spec.Spec.DNSPolicy, Template: true,
 		},
-		Controlled: metav1.GetControllerOfNoCopy(meta) != nil && (kind == "ReplicaSet" || kind == "Job"),
+	}
+	if maker := metav1.GetControllerOfNoCopy(meta); maker != nil {
+		t.Controlled = slices.Contains(TemplateKinds[:], maker.Kind)
 	}
 	if kind == "DaemonSet" && meta.Namespace == systemNamespace && (meta.Name == "node-local-dns" || spec.Labels["k8s-app"] == "node-local-dns") {
 		t.localDNS = localDNS(spec)
 	}
 	return t, true
+}
+
+func (t *Template) equal(other *Template) bool {
+	a, b := t.Workload, other.Workload
+	return t.Controlled == other.Controlled && slices.Equal(t.localDNS, other.localDNS) && a.Namespace == b.Namespace &&
+		a.Kind == b.Kind && a.Name == b.Name && maps.Equal(a.Labels, b.Labels) && slices.Equal(a.Ports, b.Ports) &&
+		a.HostNetwork == b.HostNetwork && a.DNSPolicy == b.DNSPolicy
 }
 
 // nodeLocalDNS is where NodeLocal DNSCache listens unless told otherwise.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,13 +37,34 @@ type Workload struct {
 	Template bool
 
 	shape    unique.Handle[shape]
-	variants []variant // in no order
+	variants []variantCount // in no order; none for a template and for a part that split made
 }
 
-// variant counts the pods of a workload that share their per-pod labels.
+// variant is what may differ between the pods of one workload.
 type variant struct {
-	labels unique.Handle[string] // canonical, see encodeLabels
-	pods   int
+	labels unique.Handle[string] // the per-pod labels; canonical, see encodeLabels
+	owner  unique.Handle[owner]
+}
+
+// variantCount counts the pods of a workload that are one variant.
+type variantCount struct {
+	variant
+	pods int
+}
+
+// firstOwner gives the owner that a workload is named after: the first by name of those that its pods have.
+func firstOwner(variants []variantCount) owner {
+	first := variants[0].owner
+	for _, v := range variants[1:] {
+		if v.owner != first && compareOwners(v.owner.Value(), first.Value()) < 0 {
+			first = v.owner
+		}
+	}
+	return first.Value()
+}
+
+func compareOwners(a, b owner) int {
+	return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.kind, b.kind))
 }
 
 // Live reports whether w stands for running pods rather than for a template.
@@ -76,11 +98,16 @@ func (w *Workload) Label() string {
 			return k + "=" + v
 		}
 	}
-	if len(w.Labels) == 0 {
+	best := ""
+	for k := range w.Labels {
+		if !perPodKeys[k] && (best == "" || k < best) {
+			best = k
+		}
+	}
+	if best == "" {
 		return w.Name
 	}
-	k := slices.Min(slices.Collect(maps.Keys(w.Labels)))
-	return k + "=" + w.Labels[k]
+	return best + "=" + w.Labels[best]
 }
 
 // perPodKeys are the label keys whose values Kubernetes itself sets per pod or per rollout. Leaving them out is what
@@ -101,6 +128,8 @@ var perPodKeys = map[string]bool{
 // PerPodKey reports whether Kubernetes sets the label key anew for each pod or each rollout.
 func PerPodKey(key string) bool { return perPodKeys[key] }
 
+func notPerPod(key string) bool { return !perPodKeys[key] }
+
 // encodeLabels writes those labels for which keep holds in an order of their own. Label keys and values hold no NUL.
 func encodeLabels(l map[string]string, keep func(key string) bool) string {
 	keys := make([]string, 0, len(l))
@@ -120,65 +149,89 @@ func encodeLabels(l map[string]string, keep func(key string) bool) string {
 	return b.String()
 }
 
-// decodeLabels adds to into what encodeLabels wrote, for the keys for which keep holds.
-func decodeLabels(s string, into labels.Set, keep func(key string) bool) {
+// decodeLabels adds to into what encodeLabels wrote.
+func decodeLabels(s string, into labels.Set) {
 	for s != "" {
-		k, rest, _ := strings.Cut(s, "\x00")
-		v, rest, _ := strings.Cut(rest, "\x00")
-		if keep(k) {
-			into[k] = v
-		}
-		s = rest
+		k, v, _ := strings.Cut(s, "\x00")
+		v, s, _ = strings.Cut(v, "\x00")
+		into[k] = v
 	}
 }
 
-// split divides the workload by the per-pod labels of the given keys, for policies that select on them.
-func (w *Workload) split(keys map[string]bool) []*Workload {
-	if len(keys) == 0 || len(w.variants) == 0 {
-		return []*Workload{w}
+// keepLabels gives of what encodeLabels wrote the labels with one of the keys.
+func keepLabels(s string, keys map[string]bool) string {
+	var b strings.Builder
+	for s != "" {
+		k, rest, _ := strings.Cut(s, "\x00")
+		_, rest, _ = strings.Cut(rest, "\x00")
+		if keys[k] {
+			b.WriteString(s[:len(s)-len(rest)])
+		}
+		s = rest
 	}
-	keep := func(k string) bool { return keys[k] }
-	counts := map[string]int{}
+	return b.String()
+}
+
+// varies reports whether some pod of the workload has a per-pod label with one of the keys.
+func (w *Workload) varies(keys map[string]bool) bool {
 	for _, v := range w.variants {
-		set := labels.Set{}
-		decodeLabels(v.labels.Value(), set, keep)
-		counts[encodeLabels(set, keep)] += v.pods
+		for k := range keys {
+			if strings.Contains(v.labels.Value(), k) {
+				return true
+			}
+		}
 	}
-	if _, ok := counts[""]; ok && len(counts) == 1 {
-		return []*Workload{w}
+	return false
+}
+
+// split appends to out the workload divided by the per-pod labels of the given keys, for policies that select on them.
+func (w *Workload) split(out []*Workload, keys map[string]bool) []*Workload {
+	if !w.varies(keys) {
+		return append(out, w)
 	}
-	out := make([]*Workload, 0, len(counts))
-	for _, encoded := range slices.Sorted(maps.Keys(counts)) {
+	parts := map[string][]variantCount{}
+	for _, v := range w.variants {
+		encoded := keepLabels(v.labels.Value(), keys)
+		parts[encoded] = append(parts[encoded], v)
+	}
+	for _, encoded := range slices.Sorted(maps.Keys(parts)) {
 		part := *w
 		part.Labels = maps.Clone(w.Labels)
-		if part.Labels == nil {
-			part.Labels = labels.Set{}
+		decodeLabels(encoded, part.Labels)
+		part.Pods, part.variants = 0, nil
+		for _, v := range parts[encoded] {
+			part.Pods += v.pods
 		}
-		decodeLabels(encoded, part.Labels, keep)
-		part.Pods = counts[encoded]
-		part.variants = nil
+		o := firstOwner(parts[encoded])
+		part.Kind, part.Name = o.kind, o.name
 		out = append(out, &part)
 	}
 	return out
 }
 
-// resized gives w with one pod more or less, nil where none is left.
-func (w *Workload) resized(p *Pod, by int) *Workload {
-	if w.Pods+by <= 0 {
-		return nil
-	}
-	out := *w
-	out.Pods += by
-	out.variants = slices.Clone(w.variants)
-	i := slices.IndexFunc(out.variants, func(v variant) bool { return v.labels == p.perPod })
+// resized gives w with one pod like p more or less, nil where none is left; found is false where w has none like p to
+// lose.
+func (w *Workload) resized(p *Pod, by int) (out *Workload, found bool) {
+	copied := *w
+	copied.Pods += by
+	copied.variants = slices.Clone(w.variants)
+	i := slices.IndexFunc(copied.variants, func(v variantCount) bool { return v.variant == p.variant })
 	switch {
 	case i >= 0:
-		out.variants[i].pods += by
-	case by > 0:
-		out.variants = append(out.variants, variant{p.perPod, by})
+		if copied.variants[i].pods += by; copied.variants[i].pods == 0 {
+			copied.variants = slices.Delete(copied.variants, i, i+1)
+		}
+	case by < 0:
+		return w, false
+	default:
+		copied.variants = append(copied.variants, variantCount{p.variant, by})
 	}
-	out.variants = slices.DeleteFunc(out.variants, func(v variant) bool { return v.pods <= 0 })
-	return &out
+	if copied.Pods == 0 {
+		return nil, true
+	}
+	o := firstOwner(copied.variants)
+	copied.Kind, copied.Name = o.kind, o.name
+	return &copied, true
 }
 
 // compareWorkloads orders workloads by namespace, name, kind and then by everything else that tells them apart.

@@ -17,7 +17,7 @@ type metadataParameters struct {
 	Strict    bool              `json:"strict"`
 	Labels    map[string]string `json:"labels"`
 	Below     *nestedParameters `json:"below"`
-	internal  int //nolint:unused // no field of the file may reach an unexported one
+	internal  int               //nolint:unused // no field of the file may reach an unexported one
 }
 
 type nestedParameters struct {

@@ -1,0 +1,214 @@
+package policy_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/policy"
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/config"
+	"github.com/bulkhead-dev/bulkhead/policy/guardrails"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/policytest"
+)
+
+// bench judges changes of a large cluster with all guardrails.
+type bench struct {
+	cfg        *config.Config
+	guardrails []policy.Guardrail
+	scaled     *policytest.Scaled
+	builder    *cluster.Builder
+	snapshot   *cluster.Snapshot
+}
+
+func newBench(b *testing.B) *bench {
+	b.Helper()
+	x := &bench{guardrails: guardrails.All(), scaled: policytest.Scale(2000, 150_000, 10_000, 1)}
+	var err error
+	file := fmt.Sprintf("apiVersion: %s\nkind: %s\nmaximumAction: Deny\n", config.APIVersion, config.Kind)
+	if x.cfg, err = config.Parse([]byte(file), policy.Specs(x.guardrails)); err != nil {
+		b.Fatal(err)
+	}
+	x.builder = cluster.NewBuilder(policy.SnapshotOptions(x.cfg))
+	if err := x.scaled.Fill(x.builder); err != nil {
+		b.Fatal(err)
+	}
+	x.snapshot = x.builder.Snapshot()
+	return x
+}
+
+// judgePolicy is what one admission request costs after decoding: both clusters, all guardrails, the decision.
+func (x *bench) judgePolicy(b *testing.B, s *cluster.Snapshot, old, new *networkingv1.NetworkPolicy) policy.Decision {
+	b.Helper()
+	c, err := policy.PolicyChange(s, old, new)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return x.judge(b, c)
+}
+
+func (x *bench) judge(b *testing.B, c *policy.Change) policy.Decision {
+	b.Helper()
+	d := policy.Evaluate(x.cfg, x.guardrails, c)
+	for _, f := range d.Failures {
+		b.Fatalf("%s: %v", f.Guardrail, f.Err)
+	}
+	return d
+}
+
+// BenchmarkEvaluate judges typical changes in a cluster of 2,000 namespaces, 150,000 pods and 10,000 policies, each
+// time of another namespace of some 75 pods and five policies.
+func BenchmarkEvaluate(b *testing.B) {
+	x := newBench(b)
+	const variety = 1000
+	stored := func(i int) []*networkingv1.NetworkPolicy { return x.scaled.Policies(x.scaled.Tenant(i * 13)) }
+	var created, updated, deleted, before []*networkingv1.NetworkPolicy
+	var pods, edited []*cluster.Workload
+	for i := range variety {
+		rng := rand.New(rand.NewPCG(2, uint64(i)))
+		created = append(created, newPolicy(stored(i)[0].Namespace, i))
+		old := stored(i)[i%5]
+		before = append(before, old)
+		updated = append(updated, edit(old, i))
+		deleted = append(deleted, stored(i)[rng.IntN(5)])
+		running := x.scaled.Pods(x.scaled.Tenant(i * 13))
+		p := running[rng.IntN(len(running))]
+		relabelled := p.DeepCopy()
+		relabelled.Labels["tier"] = []string{"api", "canary", "db"}[i%3]
+		pods, edited = append(pods, cluster.WorkloadOf(p)), append(edited, cluster.WorkloadOf(relabelled))
+	}
+	run := func(name string, do func(i int) policy.Decision) {
+		b.Run(name, func(b *testing.B) {
+			denied, n := 0, 0
+			policytest.Percentiles(b, variety, func(i int) {
+				if d := do(i); !d.Allowed {
+					denied++
+				}
+				n++
+			})
+			b.ReportMetric(100*float64(denied)/float64(n), "%denied")
+		})
+	}
+	run("create", func(i int) policy.Decision { return x.judgePolicy(b, x.snapshot, nil, created[i]) })
+	run("update", func(i int) policy.Decision { return x.judgePolicy(b, x.snapshot, before[i], updated[i]) })
+	run("delete", func(i int) policy.Decision { return x.judgePolicy(b, x.snapshot, deleted[i], nil) })
+	run("pod labels", func(i int) policy.Decision {
+		return x.judge(b, policy.WorkloadChange(x.snapshot, "Pod", "pod", pods[i], edited[i]))
+	})
+}
+
+// newPolicy makes what a developer may add to a namespace.
+func newPolicy(namespace string, i int) *networkingv1.NetworkPolicy {
+	np := &networkingv1.NetworkPolicy{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "added"},
+	}
+	api := metav1.LabelSelector{MatchLabels: map[string]string{"tier": "api"}}
+	everywhere := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{}}
+	team := networkingv1.NetworkPolicyPeer{
+		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": fmt.Sprintf("team-%03d", i%400)}}, PodSelector: &api,
+	}
+	switch i % 5 {
+	case 0: // a second default-deny
+		np.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}
+	case 1: // one more client
+		np.Spec.PodSelector, np.Spec.PolicyTypes = api, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
+		np.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{team}}}
+	case 2: // a selector with a typing error
+		np.Spec.PodSelector.MatchLabels = map[string]string{"app": "apii"}
+		np.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
+	case 3: // open to every namespace
+		np.Spec.PodSelector, np.Spec.PolicyTypes = api, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
+		np.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{everywhere}}}
+	case 4: // to the world
+		np.Spec.PodSelector, np.Spec.PolicyTypes = api, []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
+		np.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0"}}}}}
+	}
+	return np
+}
+
+// edit changes a policy a little: its subject, or its rules.
+func edit(np *networkingv1.NetworkPolicy, i int) *networkingv1.NetworkPolicy {
+	out := np.DeepCopy()
+	switch {
+	case i%2 == 0:
+		out.Spec.PodSelector = metav1.LabelSelector{MatchLabels: map[string]string{"tier": "api"}}
+	case len(out.Spec.Egress) > 0:
+		out.Spec.Egress = nil
+	default:
+		out.Spec.Ingress = append(out.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: []networkingv1.NetworkPolicyPeer{{
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: "monitoring"}},
+		}}})
+	}
+	return out
+}
+
+// BenchmarkEvaluateWorst judges the changes that cost most.
+func BenchmarkEvaluateWorst(b *testing.B) {
+	x := newBench(b)
+	x.builder.SetNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "large", Labels: map[string]string{corev1.LabelMetadataName: "large"}}})
+	x.snapshot = x.builder.Snapshot()
+	deny := &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "large", Name: "default-deny"},
+		Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}},
+	}
+	with := func(pods []*corev1.Pod, policies ...*networkingv1.NetworkPolicy) *cluster.Snapshot {
+		c := cluster.NamespaceContents{}
+		for _, p := range pods {
+			c.Pods = append(c.Pods, cluster.PodOf(p))
+		}
+		for _, np := range policies {
+			p, err := netpol.Compile(np)
+			if err != nil {
+				b.Fatal(err)
+			}
+			c.Policies = append(c.Policies, p)
+		}
+		return x.snapshot.WithContents("large", c)
+	}
+	run := func(name string, s *cluster.Snapshot, old, new *networkingv1.NetworkPolicy) {
+		b.Run(name, func(b *testing.B) {
+			policytest.Percentiles(b, 1, func(int) { x.judgePolicy(b, s, old, new) })
+		})
+	}
+	distinct := policytest.ManyWorkloads("large", 5000)
+	run("default-deny over 5000 workloads", with(distinct), nil, deny)
+	run("default-deny goes from 5000 workloads", with(distinct, deny), deny, nil)
+
+	byName := deny.DeepCopy()
+	byName.Name, byName.Spec.PodSelector = "by-name", metav1.LabelSelector{MatchLabels: map[string]string{"statefulset.kubernetes.io/pod-name": "db-17"}}
+	stateful := policytest.LargeStatefulSet("large", 5000)
+	run("StatefulSet of 5000 selected by pod name", with(stateful), nil, byName)
+	run("StatefulSet of 5000 already selected by pod name", with(stateful, byName), nil, deny)
+
+	few := policytest.ManyWorkloads("large", 10)
+	run("policy of 9000 rules", with(few), nil, manyRules(9000))
+	run("policy of 9000 rules goes", with(few, manyRules(9000)), manyRules(9000), nil)
+
+	everywhere := deny.DeepCopy()
+	for range 10 {
+		peers := []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}, PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "nobody"}}}}
+		everywhere.Spec.Ingress = append(everywhere.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: peers})
+		everywhere.Spec.Egress = append(everywhere.Spec.Egress, networkingv1.NetworkPolicyEgressRule{To: peers})
+	}
+	run("20 peers that are looked for in all namespaces", with(few), nil, everywhere)
+}
+
+// manyRules makes a policy about as large as etcd stores.
+func manyRules(n int) *networkingv1.NetworkPolicy {
+	np := &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "large", Name: "many-rules"},
+		Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}},
+	}
+	for i := range n {
+		np.Spec.Egress = append(np.Spec.Egress, networkingv1.NetworkPolicyEgressRule{To: []networkingv1.NetworkPolicyPeer{{
+			IPBlock: &networkingv1.IPBlock{CIDR: fmt.Sprintf("10.%d.%d.0/24", i/256, i%256)},
+		}}})
+	}
+	return np
+}
