@@ -29,13 +29,27 @@ func newRoot() *cobra.Command {
 		Long: `Bulkhead is a validating admission webhook. It compares the cluster before a change with the cluster after it and
 allows, warns or denies with the reason and a fix that works.`,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
+		Args: knownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %q", err, cmd.CommandPath()+" --help")}
 	})
+	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(newServe(), newVersion())
 	return root
+}
+
+// knownCommand refuses what is no command, with the nearest one that is.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := fmt.Sprintf("see %q", cmd.CommandPath()+" --help")
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf("did you mean %q?", near[0])
+	}
+	return usageError{fmt.Errorf("unknown command %q; %s", args[0], hint)}
 }
 
 func newVersion() *cobra.Command {
