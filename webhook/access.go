@@ -1,0 +1,83 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// Right is one permission that Bulkhead needs.
+type Right struct {
+	Verb, Group, Resource string
+	// Namespace and Name narrow the right; empty means all.
+	Namespace, Name string
+}
+
+// String writes the right as a person would grant it: "list pods", "update secrets bulkhead-tls in namespace bulkhead-system".
+func (r Right) String() string {
+	s := r.Verb + " " + r.Resource
+	if r.Group != "" {
+		s += "." + r.Group
+	}
+	if r.Name != "" {
+		s += " " + r.Name
+	}
+	if r.Namespace != "" {
+		s += " in namespace " + r.Namespace
+	}
+	return s
+}
+
+// SnapshotRights are what the snapshot and its live reads need.
+func SnapshotRights() []Right {
+	var out []Right
+	for _, f := range feeds() {
+		for _, verb := range []string{"list", "watch"} {
+			out = append(out, Right{Verb: verb, Group: f.group, Resource: f.resource})
+		}
+	}
+	return append(out, Right{Verb: "get", Resource: "namespaces"}, Right{Verb: "get", Resource: "pods"})
+}
+
+// CheckAccess asks the API server whether the client has all the rights. The error names each one that it lacks.
+func CheckAccess(ctx context.Context, client kubernetes.Interface, rights []Right) error {
+	var missing []string
+	for _, r := range rights {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: r.Verb, Group: r.Group, Resource: r.Resource, Namespace: r.Namespace, Name: r.Name,
+			},
+		}}
+		answer, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if err != nil {
+			return fmt.Errorf("asking the API server for this identity's rights: %w", err)
+		}
+		if !answer.Status.Allowed {
+			missing = append(missing, r.String())
+		}
+	}
+	if len(missing) > 0 {
+		return errors.New("this identity lacks rights; grant it with RBAC:\n  " + strings.Join(missing, "\n  "))
+	}
+	return nil
+}
+
+// SelfSignedRights are what the self-signed certificate needs: one Secret of Bulkhead's own namespace and its own
+// webhook configuration. "create" cannot be narrowed to a name.
+func SelfSignedRights(namespace, secret, configuration string) []Right {
+	out := []Right{{Verb: "create", Resource: "secrets", Namespace: namespace}}
+	for _, verb := range []string{"get", "list", "watch", "update"} {
+		out = append(out, Right{Verb: verb, Resource: "secrets", Namespace: namespace, Name: secret})
+	}
+	for _, verb := range []string{"get", "list", "watch", "patch"} {
+		out = append(out, Right{
+			Verb: verb, Group: "admissionregistration.k8s.io", Resource: "validatingwebhookconfigurations", Name: configuration,
+		})
+	}
+	return out
+}

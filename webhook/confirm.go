@@ -1,0 +1,122 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+)
+
+// liveBudget bounds the live reads for one denial; they also never take more than half of the time that the request
+// has left, so that judging again fits in.
+const liveBudget = 2 * time.Second
+
+// The outcomes of a confirmation. They are metric labels, so the set is closed.
+const (
+	confirmationConfirmed  = "confirmed"
+	confirmationOverturned = "overturned"
+	confirmationFailed     = "failed"
+)
+
+// confirm judges again with the namespace as the API server has it now. Where it cannot be read, or no time is left to
+// judge, the first decision stands: a denial that nobody can check is still what the last snapshot says.
+func (h *Handler) confirm(ctx context.Context, r *review, s *cluster.Snapshot, reviewed *reviewed, first *verdict) (*verdict, error) {
+	fresh, ns, err := h.refresh(ctx, s, r.Namespace)
+	var again *verdict
+	switch {
+	case err != nil:
+	case ns != nil && terminating(ns):
+		return exempt(r, exemptNamespaceTermination), nil
+	default:
+		if again, err = h.decide(ctx, r, fresh, reviewed); err != nil {
+			return nil, err
+		}
+		if len(again.policy.Failures) > len(first.policy.Failures) {
+			err = errors.New("guardrails that had an opinion on the snapshot have none on what was read live")
+		}
+	}
+	if err != nil {
+		h.logger.Warn("live reads could not settle a denial; the decision on the snapshot stands",
+			"uid", printable(string(r.UID)), "namespace", printable(r.Namespace), "error", printable(err.Error()))
+		h.metrics.confirmations.WithLabelValues(confirmationFailed).Inc()
+		first.confirmed = confirmationFailed
+		return first, nil
+	}
+	again.confirmed = confirmationConfirmed
+	if !denies(again) {
+		again.confirmed = confirmationOverturned
+	}
+	h.metrics.confirmations.WithLabelValues(again.confirmed).Inc()
+	return again, nil
+}
+
+// refresh gives the snapshot with one namespace as the API server has it now, and its Namespace object, nil where there
+// is none.
+func (h *Handler) refresh(ctx context.Context, s *cluster.Snapshot, namespace string) (*cluster.Snapshot, *corev1.Namespace, error) {
+	budget := liveBudget
+	if deadline, ok := ctx.Deadline(); ok {
+		budget = min(budget, time.Until(deadline)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+	fresh, err := h.live.Refresh(ctx, s, namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	ns, err := h.live.Namespace(ctx, namespace)
+	if err != nil || ns == nil {
+		return fresh, nil, err
+	}
+	return fresh.WithNamespace(ns), ns, nil
+}
+
+func terminating(ns *corev1.Namespace) bool {
+	return ns.DeletionTimestamp != nil || ns.Status.Phase == corev1.NamespaceTerminating
+}
+
+// withNamespace makes sure that the snapshot knows the namespace: it may be younger than the last event.
+func (h *Handler) withNamespace(ctx context.Context, s *cluster.Snapshot, name string) (*cluster.Snapshot, bool, error) {
+	if n := s.Namespace(name); n != nil && n.Known {
+		return s, n.Terminating, nil
+	}
+	ns, err := h.live.Namespace(ctx, name)
+	switch {
+	case err != nil:
+		return nil, false, unjudgeable(http.StatusServiceUnavailable, "%v", err)
+	case ns == nil:
+		return s, false, nil // the API server refuses the request by itself
+	}
+	return s.WithNamespace(ns), terminating(ns), nil
+}
+
+// bindingToPod turns a binding that sets labels into the update of the pod that it is. The pod is read only where some
+// policy of the namespace selects on one of these labels.
+func (h *Handler) bindingToPod(ctx context.Context, s *cluster.Snapshot, r *reviewed) error {
+	matters := false
+	for _, p := range s.Policies(r.binding.Namespace) {
+		own, _ := p.PodKeys()
+		for _, k := range own {
+			if _, set := r.binding.Labels[k]; set {
+				matters = true
+			}
+		}
+	}
+	if !matters {
+		r.skip = skipUnchanged
+		return nil
+	}
+	old, err := h.live.Pod(ctx, r.binding.Namespace, r.binding.Name)
+	switch {
+	case err != nil:
+		return unjudgeable(http.StatusServiceUnavailable, "%v", err)
+	case old == nil || !cluster.Governed(old):
+		r.skip = skipDeletion // the API server refuses the binding by itself
+		return nil
+	}
+	r.oldPod, r.newPod = old, mergeLabels(old, r.binding)
+	return nil
+}

@@ -1,0 +1,175 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bulkhead-dev/bulkhead/policy"
+	"github.com/bulkhead-dev/bulkhead/policy/config"
+)
+
+// errOverrun is the failure of a guardrail that did not answer in time.
+var errOverrun = errors.New("did not finish in time")
+
+// guardrailBudget is how long one guardrail may take before the others go on without it. Typical ones take
+// microseconds; the request's own deadline bounds them all.
+const guardrailBudget = 500 * time.Millisecond
+
+// evaluation runs the guardrails of one request. A guardrail that panics or overruns is its own failure; the others
+// still decide.
+type evaluation struct {
+	cfg     *config.Config
+	change  *policy.Change
+	todo    []*policy.Guardrail
+	observe func(guardrail string, took time.Duration)
+	done    chan struct{} // closed when every guardrail has a result
+
+	mu      sync.Mutex // guards all below
+	results []policy.Result
+	running int // index of the guardrail that the current worker runs
+	since   time.Time
+	next    int // index of the first guardrail that no worker has taken
+	left    int // guardrails without a result
+}
+
+// evaluate decides about c within the deadline of ctx. observe is told how long each guardrail took.
+func evaluate(ctx context.Context, cfg *config.Config, guardrails []policy.Guardrail, c *policy.Change,
+	budget time.Duration, observe func(guardrail string, took time.Duration),
+) policy.Decision {
+	e := &evaluation{
+		cfg: cfg, change: c, todo: policy.Applicable(cfg, guardrails, c), observe: observe, done: make(chan struct{}),
+	}
+	if len(e.todo) == 0 {
+		return policy.Decide(cfg, c, nil)
+	}
+	e.results, e.left = make([]policy.Result, len(e.todo)), len(e.todo)
+	go e.work()
+	watch := time.NewTicker(budget)
+	defer watch.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-e.done:
+			waiting = false
+		case <-ctx.Done():
+			e.giveUpAll()
+			waiting = false
+		case now := <-watch.C:
+			if e.giveUpStuck(now, budget) {
+				go e.work()
+			}
+		}
+	}
+	return e.decide(ctx, budget)
+}
+
+// decide turns the results into a decision. Trying the fixes runs guardrails again, so that is bounded like they are:
+// fixes that cannot be tried in time are not shown.
+func (e *evaluation) decide(ctx context.Context, budget time.Duration) policy.Decision {
+	results, fixes := e.fixesWorthTrying()
+	if !fixes {
+		return policy.Decide(e.cfg, e.change, results)
+	}
+	decided := make(chan policy.Decision, 1)
+	go func() { decided <- policy.Decide(e.cfg, e.change, results) }()
+	timeout := time.NewTimer(budget)
+	defer timeout.Stop()
+	select {
+	case d := <-decided:
+		return d
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
+	return policy.Decide(e.cfg, e.change, keepFixes(results, func(policy.Result) bool { return false }))
+}
+
+// fixesWorthTrying gives the results with the fixes that a denial could show: only it shows any, and few.
+func (e *evaluation) fixesWorthTrying() (results []policy.Result, fixes bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	left := maxFixes
+	return keepFixes(e.results, func(r policy.Result) bool {
+		if left == 0 || e.change.Cap != "" || e.cfg.Settings(r.Guardrail.Slug).Action != config.Deny {
+			return false
+		}
+		left--
+		fixes = true
+		return true
+	}), fixes
+}
+
+// keepFixes copies the results without the fixes for which keep says no.
+func keepFixes(results []policy.Result, keep func(policy.Result) bool) []policy.Result {
+	out := slices.Clone(results)
+	for i := range out {
+		out[i].Violations = slices.Clone(out[i].Violations)
+		for j := range out[i].Violations {
+			if v := &out[i].Violations[j]; v.Fix != nil && !keep(out[i]) {
+				v.Fix = nil
+			}
+		}
+	}
+	return out
+}
+
+// work runs guardrails one after the other, until none is left or the one that it ran was given up, and with it this
+// worker.
+func (e *evaluation) work() {
+	for {
+		e.mu.Lock()
+		i := e.next
+		if i >= len(e.todo) || e.left == 0 {
+			e.mu.Unlock()
+			return
+		}
+		e.next++
+		start := time.Now()
+		e.running, e.since = i, start
+		e.mu.Unlock()
+
+		r := policy.Check(e.cfg, e.todo[i], e.change)
+		e.observe(e.todo[i].Slug, time.Since(start))
+		if !e.settle(i, r) {
+			return
+		}
+	}
+}
+
+// settle records the result of a guardrail unless it has one; it reports whether this was the first.
+func (e *evaluation) settle(i int, r policy.Result) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.settleLocked(i, r)
+}
+
+func (e *evaluation) settleLocked(i int, r policy.Result) bool {
+	if e.results[i].Guardrail != nil {
+		return false
+	}
+	e.results[i] = r
+	if e.left--; e.left == 0 {
+		close(e.done)
+	}
+	return true
+}
+
+// giveUpStuck makes the guardrail that runs a failure if it has run for longer than the budget.
+func (e *evaluation) giveUpStuck(now time.Time, budget time.Duration) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.left == 0 || now.Sub(e.since) < budget {
+		return false
+	}
+	return e.settleLocked(e.running, policy.Result{Guardrail: e.todo[e.running], Err: errOverrun})
+}
+
+// giveUpAll makes every guardrail without a result a failure.
+func (e *evaluation) giveUpAll() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.todo {
+		e.settleLocked(i, policy.Result{Guardrail: e.todo[i], Err: errOverrun})
+	}
+}

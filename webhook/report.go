@@ -1,0 +1,91 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Reasons for which a request reaches the handler and is still refused without a decision.
+const (
+	refusedUnjudgeable = "unjudgeable"
+	refusedNotReady    = "not-ready"
+)
+
+// retryAfter is what the API server is asked to wait for before it tries again within the same call.
+const retryAfter = time.Second
+
+// fail answers with a real HTTP status.
+func (h *Handler) fail(ctx context.Context, r *review, err error, took time.Duration) {
+	e := &httpError{http.StatusInternalServerError, "internal error; see bulkhead's log"}
+	errors.As(err, &e)
+	reason, level, retry := refusedUnjudgeable, slog.LevelError, time.Duration(0)
+	if e.status == http.StatusServiceUnavailable {
+		reason, level, retry = refusedNotReady, slog.LevelWarn, retryAfter
+	}
+	resource, operation := metricLabels(r.AdmissionRequest)
+	h.metrics.Refused(reason, e.status)
+	h.metrics.decided(resource, operation, decisionFailed, r.dryRun())
+	h.logger.LogAttrs(ctx, level, "request could not be judged", append(about(r), slog.Int("status", e.status),
+		slog.String("error", printable(err.Error())), slog.Float64("duration", took.Seconds()))...)
+	failRequest(ctx, e.status, retry, e.message)
+}
+
+// report counts and logs a decision: one line each. Objects are never logged.
+func (h *Handler) report(ctx context.Context, r *review, v *verdict, took time.Duration) {
+	resource, operation := metricLabels(r.AdmissionRequest)
+	h.metrics.decided(resource, operation, v.decision, r.dryRun())
+	h.metrics.failed(&v.policy)
+	for _, f := range v.policy.Failures {
+		h.logger.ErrorContext(ctx, "a guardrail could not be evaluated", "uid", printable(string(r.UID)),
+			"guardrail", f.Guardrail, "error", f.Err.Error())
+	}
+	if !r.dryRun() {
+		if v.decision == decisionExempt {
+			h.metrics.exemptions.WithLabelValues(v.reason).Inc()
+		}
+		h.metrics.found(&v.policy)
+		// A namespace that nobody has seen is a label value that a caller could make up.
+		if r.cfg.Metrics.NamespaceLabel && v.change != nil {
+			if n := v.change.After.Namespace(r.Namespace); n != nil && n.Known {
+				h.metrics.foundIn(r.Namespace, &v.policy)
+			}
+		}
+	}
+
+	level := slog.LevelInfo
+	if v.decision == decisionSkipped {
+		level = slog.LevelDebug
+	}
+	if !h.logger.Enabled(ctx, level) {
+		return
+	}
+	attributes := append(about(r), slog.String("decision", v.decision), slog.Float64("duration", took.Seconds()))
+	for _, a := range [...][2]string{
+		{"reason", v.reason}, {"guardrails", guardrailsOf(&v.policy)}, {"confirmation", v.confirmed}, {"violations", violationLines(&v.policy)},
+	} {
+		if a[1] != "" {
+			attributes = append(attributes, slog.String(a[0], a[1]))
+		}
+	}
+	h.logger.LogAttrs(ctx, level, "decision", attributes...)
+}
+
+// about says in a log line which request it is about. All of it comes from outside, so it is made printable.
+func about(r *review) []slog.Attr {
+	out := make([]slog.Attr, 0, 16)
+	for _, a := range [...][2]string{
+		{"uid", string(r.UID)}, {"operation", string(r.Operation)}, {"resource", r.Resource.Resource}, {"subresource", r.SubResource},
+		{"namespace", r.Namespace}, {"name", r.Name}, {"user", r.UserInfo.Username},
+	} {
+		if a[1] != "" {
+			out = append(out, slog.String(a[0], clip(printable(a[1]), maxLine)))
+		}
+	}
+	if r.dryRun() {
+		out = append(out, slog.Bool("dryRun", true))
+	}
+	return out
+}
