@@ -386,7 +386,7 @@ func TestConfigIsTakenOnce(t *testing.T) {
 	calls := 0
 	b := newBench(t, shop().Snapshot(), guardrails, cfg, namespaceOf("shop"))
 	b.config = func() *config.Config { calls++; return cfg }
-	b.Handler.snapshot = func() *cluster.Snapshot { return shop().Snapshot() }
+	b.snapshot = func() *cluster.Snapshot { return shop().Snapshot() }
 	b.send(t.Context(), policyCreate(t, "default-deny"))
 	if calls != 1 {
 		t.Errorf("the config was taken %d times for one request", calls)

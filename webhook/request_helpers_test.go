@@ -97,22 +97,22 @@ func templateKinds() []templateKind {
 	type edits = []func(o *metav1.ObjectMeta)
 	return []templateKind{
 		{"apps", "deployments", "Deployment", func(l map[string]string, e ...func(o *metav1.ObjectMeta)) runtime.Object {
-			return &appsv1.Deployment{ObjectMeta: meta(edits(e)), Spec: appsv1.DeploymentSpec{Template: podTemplate(l)}}
+			return &appsv1.Deployment{ObjectMeta: meta(e), Spec: appsv1.DeploymentSpec{Template: podTemplate(l)}}
 		}},
 		{"apps", "statefulsets", "StatefulSet", func(l map[string]string, e ...func(o *metav1.ObjectMeta)) runtime.Object {
-			return &appsv1.StatefulSet{ObjectMeta: meta(edits(e)), Spec: appsv1.StatefulSetSpec{Template: podTemplate(l)}}
+			return &appsv1.StatefulSet{ObjectMeta: meta(e), Spec: appsv1.StatefulSetSpec{Template: podTemplate(l)}}
 		}},
 		{"apps", "daemonsets", "DaemonSet", func(l map[string]string, e ...func(o *metav1.ObjectMeta)) runtime.Object {
-			return &appsv1.DaemonSet{ObjectMeta: meta(edits(e)), Spec: appsv1.DaemonSetSpec{Template: podTemplate(l)}}
+			return &appsv1.DaemonSet{ObjectMeta: meta(e), Spec: appsv1.DaemonSetSpec{Template: podTemplate(l)}}
 		}},
 		{"apps", "replicasets", "ReplicaSet", func(l map[string]string, e ...func(o *metav1.ObjectMeta)) runtime.Object {
-			return &appsv1.ReplicaSet{ObjectMeta: meta(edits(e)), Spec: appsv1.ReplicaSetSpec{Template: podTemplate(l)}}
+			return &appsv1.ReplicaSet{ObjectMeta: meta(e), Spec: appsv1.ReplicaSetSpec{Template: podTemplate(l)}}
 		}},
 		{"batch", "jobs", "Job", func(l map[string]string, e ...func(o *metav1.ObjectMeta)) runtime.Object {
-			return &batchv1.Job{ObjectMeta: meta(edits(e)), Spec: batchv1.JobSpec{Template: podTemplate(l)}}
+			return &batchv1.Job{ObjectMeta: meta(e), Spec: batchv1.JobSpec{Template: podTemplate(l)}}
 		}},
 		{"batch", "cronjobs", "CronJob", func(l map[string]string, e ...func(o *metav1.ObjectMeta)) runtime.Object {
-			return &batchv1.CronJob{ObjectMeta: meta(edits(e)), Spec: batchv1.CronJobSpec{
+			return &batchv1.CronJob{ObjectMeta: meta(e), Spec: batchv1.CronJobSpec{
 				JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: podTemplate(l)}},
 			}}
 		}},

@@ -353,7 +353,7 @@ func TestAgeAndBookmarks(t *testing.T) {
 	if got := s.Age(listed.Add(time.Minute)); len(got) != 1 || got["pods"] != time.Minute {
 		t.Errorf("age %v a minute later", got)
 	}
-	for s.contact["pods"] == listed {
+	for s.contact["pods"].Equal(listed) {
 		if err := k.Bookmark("2"); err != nil {
 			t.Fatal(err)
 		}
