@@ -68,11 +68,14 @@ func CheckAccess(ctx context.Context, client kubernetes.Interface, rights []Righ
 }
 
 // SelfSignedRights are what the self-signed certificate needs: one Secret of Bulkhead's own namespace and its own
-// webhook configuration. "create" cannot be narrowed to a name.
+// webhook configuration, unless the name of that is empty. "create" cannot be narrowed to a name.
 func SelfSignedRights(namespace, secret, configuration string) []Right {
 	out := []Right{{Verb: "create", Resource: "secrets", Namespace: namespace}}
 	for _, verb := range []string{"get", "list", "watch", "update"} {
 		out = append(out, Right{Verb: verb, Resource: "secrets", Namespace: namespace, Name: secret})
+	}
+	if configuration == "" {
+		return out
 	}
 	for _, verb := range []string{"get", "list", "watch", "patch"} {
 		out = append(out, Right{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -118,6 +119,9 @@ type refusal struct {
 type requestState struct {
 	answered atomic.Bool
 	failure  atomic.Pointer[failure]
+	// object and oldObject are what was lifted out of the review; nil for what was
+	// not. They are parts of the body, which is used again after the request.
+	object, oldObject []byte
 }
 
 type failure struct {
@@ -158,7 +162,8 @@ func (a *armoured) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer body.release()
-	if refused := inspectReview(body.data); refused != nil {
+	shape, refused := inspectReview(body.data)
+	if refused != nil {
 		a.refuse(w, refused)
 		return
 	}
@@ -174,7 +179,7 @@ func (a *armoured) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithDeadline(context.WithValue(r.Context(), requestStateKey{}, state), callDeadline(start, r))
 	defer cancel()
 	inner := r.WithContext(ctx)
-	inner.Body = body
+	inner.Body = io.NopCloser(bytes.NewReader(state.lift(body.data, shape)))
 
 	buffer, _ := a.responses.Get().(*bytes.Buffer)
 	if buffer == nil {

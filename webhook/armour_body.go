@@ -31,12 +31,10 @@ func newBodyBuffers(maxBody, budget int64) *bodyBuffers {
 
 var errBodyMemory = errors.New("no memory left for large bodies")
 
-// heldBody is a whole body. It is also the reader that the inner handler gets;
-// once that has read it, the buffer is free again although the request goes on.
+// heldBody is a whole body.
 type heldBody struct {
-	owner  *bodyBuffers
-	data   []byte
-	offset int
+	owner *bodyBuffers
+	data  []byte
 	// drawn is what the body holds of the budget until release.
 	drawn int64
 }
@@ -86,25 +84,11 @@ func (h *heldBody) grow() error {
 	return nil
 }
 
-// Read lets heldBody be the body of the inner request.
-func (h *heldBody) Read(p []byte) (int, error) {
-	if h.offset == len(h.data) {
-		h.giveBack()
-		return 0, io.EOF
-	}
-	n := copy(p, h.data[h.offset:])
-	h.offset += n
-	return n, nil
-}
-
-// Close is what the inner handler calls; release ends the request.
-func (h *heldBody) Close() error { return nil }
-
 func (h *heldBody) giveBack() {
 	if buffer := h.data; buffer != nil && cap(buffer) <= maxPooledBodyBuffer {
 		h.owner.pool.Put(&buffer)
 	}
-	h.data, h.offset = nil, 0
+	h.data = nil
 }
 
 func (h *heldBody) release() {

@@ -10,50 +10,62 @@ import (
 const maxJSONDepth = 256
 
 // inspectReview refuses, in one pass and without decoding, what is no
-// AdmissionReview of admission.k8s.io/v1 with a request and a uid. It looks only
-// at brackets, strings and the keys of the two outer levels; whether the rest is
-// JSON at all is left to the decoder. Where a key stands twice the last one
-// counts, as in the decoder.
-func inspectReview(body []byte) *refusal {
+// AdmissionReview of admission.k8s.io/v1 with a request and a uid, and finds
+// where the request's objects are. It looks only at brackets, strings and the
+// keys of the two outer levels; whether the rest is JSON at all is left to the
+// decoder. Where a key stands twice the last one counts, as in the decoder.
+func inspectReview(body []byte) (reviewShape, *refusal) {
 	start := bytes.IndexFunc(body, func(r rune) bool { return r != ' ' && r != '\t' && r != '\r' && r != '\n' })
 	if start < 0 || body[start] != '{' {
 		// controller-runtime would take YAML, at seconds and hundreds of megabytes for a large one.
-		return &refusal{refusedNoObject, http.StatusBadRequest, "the body is not a JSON object", ""}
+		return reviewShape{}, &refusal{refusedNoObject, http.StatusBadRequest, "the body is not a JSON object", ""}
 	}
-	found, tooDeep := scanReview(body[start:])
+	found, tooDeep := scanReview(body, start)
 	switch {
 	case tooDeep:
-		return &refusal{refusedDepth, http.StatusBadRequest, "JSON is nested too deeply", ""}
+		return found, &refusal{refusedDepth, http.StatusBadRequest, "JSON is nested too deeply", ""}
 	case !found.version || !found.kind:
-		return &refusal{refusedVersion, http.StatusBadRequest, "the body is not an AdmissionReview of admission.k8s.io/v1", ""}
+		return found, &refusal{refusedVersion, http.StatusBadRequest, "the body is not an AdmissionReview of admission.k8s.io/v1", ""}
 	case !found.request:
-		return &refusal{refusedRequest, http.StatusBadRequest, "the AdmissionReview has no request", ""}
+		return found, &refusal{refusedRequest, http.StatusBadRequest, "the AdmissionReview has no request", ""}
 	case !found.uid:
-		return &refusal{refusedRequest, http.StatusBadRequest, "the request has no uid", ""}
+		return found, &refusal{refusedRequest, http.StatusBadRequest, "the request has no uid", ""}
 	}
-	return nil
+	return found, nil
 }
 
 // reviewShape is what the outer levels of a review hold.
 type reviewShape struct {
 	version, kind, request, uid bool
+	// object and oldObject are where the request's objects stand.
+	object, oldObject span
+	// unsure says that a decoder may see other objects there: a key is written with
+	// escapes, or stands twice. The API server writes no such review.
+	unsure bool
 }
 
-func scanReview(body []byte) (found reviewShape, tooDeep bool) {
+func scanReview(body []byte, start int) (found reviewShape, tooDeep bool) {
 	depth, inRequest := 0, false
 	var outerKey, requestKey []byte
-	for i := 0; i < len(body); i++ {
+	var open *span
+	for i := start; i < len(body); i++ {
 		switch body[i] {
 		case '{', '[':
 			if depth == 1 {
 				inRequest = body[i] == '{' && string(outerKey) == "request"
+				found.unsure = found.unsure || inRequest && found.request
 				found.request = found.request || inRequest
+			}
+			if depth == 2 && inRequest && body[i] == '{' {
+				open = found.begin(requestKey, i)
 			}
 			if depth++; depth > maxJSONDepth {
 				return found, true
 			}
 		case '}', ']':
-			depth--
+			if depth--; depth == 2 && open != nil {
+				open.to, open = i+1, nil
+			}
 		case '"':
 			end := stringEnd(body, i)
 			if end < 0 {
@@ -64,6 +76,7 @@ func scanReview(body []byte) (found reviewShape, tooDeep bool) {
 			switch {
 			case depth == 1 && isKey(body[end+1:]):
 				outerKey = text
+				found.unsure = found.unsure || escaped(text)
 				found.forget(outerKey)
 			case depth == 1:
 				found.note(outerKey, text)
@@ -71,6 +84,7 @@ func scanReview(body []byte) (found reviewShape, tooDeep bool) {
 				if requestKey = text; string(requestKey) == "uid" {
 					found.uid = false
 				}
+				found.unsure = found.unsure || escaped(text)
 			case depth == 2 && inRequest && string(requestKey) == "uid":
 				found.uid = len(text) > 0
 			}
@@ -87,9 +101,30 @@ func (s *reviewShape) forget(key []byte) {
 	case "kind":
 		s.kind = false
 	case "request":
+		s.unsure = s.unsure || s.request
 		s.request, s.uid = false, false
 	}
 }
+
+// begin notes that the value of the request's key begins, and gives where to note its end if it is one of the objects.
+func (s *reviewShape) begin(key []byte, at int) *span {
+	var out *span
+	switch string(key) {
+	case "object":
+		out = &s.object
+	case "oldObject":
+		out = &s.oldObject
+	default:
+		return nil
+	}
+	if *out != (span{}) {
+		s.unsure = true
+	}
+	out.from = at
+	return out
+}
+
+func escaped(key []byte) bool { return bytes.IndexByte(key, '\\') >= 0 }
 
 func (s *reviewShape) note(key, text []byte) {
 	switch string(key) {

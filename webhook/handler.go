@@ -82,6 +82,7 @@ type verdict struct {
 // Handle answers one review. What cannot be judged leaves as an HTTP error, so that the webhook's failurePolicy holds.
 func (h *Handler) Handle(ctx context.Context, req admission.Request) admission.Response {
 	start := time.Now()
+	putBack(ctx, &req.AdmissionRequest)
 	r := &review{AdmissionRequest: &req.AdmissionRequest, cfg: h.config()}
 	v, err := h.judge(ctx, r)
 	if err != nil {

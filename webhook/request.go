@@ -12,7 +12,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/json"
@@ -59,17 +58,17 @@ func decodeRequest(r *admissionv1.AdmissionRequest) (*reviewed, error) {
 			}
 			return decodeBinding(r)
 		case "deployments.apps":
-			return decodeTemplates[appsv1.Deployment](r, "Deployment")
+			return decodeTemplate(r, "Deployment")
 		case "statefulsets.apps":
-			return decodeTemplates[appsv1.StatefulSet](r, "StatefulSet")
+			return decodeTemplate(r, "StatefulSet")
 		case "daemonsets.apps":
-			return decodeTemplates[appsv1.DaemonSet](r, "DaemonSet")
+			return decodeTemplate(r, "DaemonSet")
 		case "replicasets.apps":
-			return decodeTemplates[appsv1.ReplicaSet](r, "ReplicaSet")
+			return decodeTemplate(r, "ReplicaSet")
 		case "jobs.batch":
-			return decodeTemplates[batchv1.Job](r, "Job")
+			return decodeTemplate(r, "Job")
 		case "cronjobs.batch":
-			return decodeTemplates[batchv1.CronJob](r, "CronJob")
+			return decodeTemplate(r, "CronJob")
 		}
 	}
 	return nil, unjudgeable(http.StatusInternalServerError,
@@ -132,10 +131,11 @@ func decodePolicies(r *admissionv1.AdmissionRequest) (*reviewed, error) {
 	if out, err := harmless(r, "status"); out != nil || err != nil {
 		return out, err
 	}
-	old, new, err := objects[networkingv1.NetworkPolicy](r, "NetworkPolicy")
+	oldFields, newFields, err := objects[policyFields](r, "NetworkPolicy")
 	if err != nil {
 		return nil, err
 	}
+	old, new := oldFields.policy(), newFields.policy()
 	if old != nil {
 		place(r, &old.ObjectMeta)
 	}
@@ -159,10 +159,11 @@ func decodeBinding(r *admissionv1.AdmissionRequest) (*reviewed, error) {
 	if r.Operation != admissionv1.Create {
 		return nil, unjudgeable(http.StatusInternalServerError, "a binding can only be created, not %s", r.Operation)
 	}
-	b, err := decode[corev1.Binding](r, "Binding", "object", r.Object.Raw)
+	fields, err := decode[bindingFields](r, "Binding", "object", r.Object.Raw)
 	if err != nil {
 		return nil, err
 	}
+	b := fields.binding()
 	if len(b.Labels) == 0 {
 		return &reviewed{skip: skipUnchanged}, nil
 	}
@@ -183,10 +184,11 @@ func decodePods(r *admissionv1.AdmissionRequest) (*reviewed, error) {
 	if r.Operation == admissionv1.Delete {
 		return &reviewed{skip: skipDeletion}, nil
 	}
-	old, new, err := objects[corev1.Pod](r, "Pod")
+	oldFields, newFields, err := objects[podFields](r, "Pod")
 	if err != nil {
 		return nil, err
 	}
+	old, new := oldFields.pod(), newFields.pod()
 	place(r, &new.ObjectMeta)
 	switch {
 	case !cluster.Governed(new):
@@ -213,23 +215,23 @@ func madeFromTemplate(p *corev1.Pod) bool {
 	return (group == appsv1.GroupName || group == batchv1.GroupName) && slices.Contains(cluster.TemplateKinds[:], ref.Kind)
 }
 
-func decodeTemplates[T any](r *admissionv1.AdmissionRequest, kind string) (*reviewed, error) {
+func decodeTemplate(r *admissionv1.AdmissionRequest, kind string) (*reviewed, error) {
 	if out, err := harmless(r, "status", "scale"); out != nil || err != nil {
 		return out, err
 	}
 	if r.Operation == admissionv1.Delete {
 		return &reviewed{skip: skipDeletion}, nil
 	}
-	old, new, err := objects[T](r, kind)
+	old, new, err := objects[templateFields](r, kind)
 	if err != nil {
 		return nil, err
 	}
-	out := &reviewed{kind: kind, newTemplate: templateOf(r, new)}
+	out := &reviewed{kind: kind, newTemplate: templateOf(r, kind, new)}
 	if out.newTemplate.Controlled {
 		return &reviewed{skip: skipControlled}, nil
 	}
 	if old != nil {
-		out.oldTemplate = templateOf(r, old)
+		out.oldTemplate = templateOf(r, kind, old)
 		if sameToPolicies(out.oldTemplate.Workload, out.newTemplate.Workload) {
 			return &reviewed{skip: skipUnchanged}, nil
 		}
@@ -237,8 +239,8 @@ func decodeTemplates[T any](r *admissionv1.AdmissionRequest, kind string) (*revi
 	return out, nil
 }
 
-func templateOf(r *admissionv1.AdmissionRequest, obj any) *cluster.Template {
-	t, _ := cluster.TemplateOf(obj) // decodeRequest asks for kinds only that have a template
+func templateOf(r *admissionv1.AdmissionRequest, kind string, fields *templateFields) *cluster.Template {
+	t := fields.template(kind)
 	t.Workload.Namespace = r.Namespace
 	if t.Workload.Name == "" {
 		t.Workload.Name = r.Name

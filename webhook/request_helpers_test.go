@@ -94,7 +94,6 @@ func templateKinds() []templateKind {
 		}
 		return o
 	}
-	type edits = []func(o *metav1.ObjectMeta)
 	return []templateKind{
 		{"apps", "deployments", "Deployment", func(l map[string]string, e ...func(o *metav1.ObjectMeta)) runtime.Object {
 			return &appsv1.Deployment{ObjectMeta: meta(e), Spec: appsv1.DeploymentSpec{Template: podTemplate(l)}}

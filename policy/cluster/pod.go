@@ -36,7 +36,7 @@ type owner struct{ kind, name string }
 // PodOf keeps of p what the snapshot needs.
 func PodOf(p *corev1.Pod) *Pod {
 	out := &Pod{
-		Namespace: strings.Clone(p.Namespace),
+		Namespace: unique.Make(p.Namespace).Value(),
 		Name:      strings.Clone(p.Name),
 		shape: unique.Make(shape{
 			labels:      encodeLabels(p.Labels, notPerPod),

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"net/netip"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -47,7 +48,7 @@ func (p ServicePort) TargetPort(w *Workload) uint16 {
 
 // ServiceOf keeps of s what the snapshot needs.
 func ServiceOf(s *corev1.Service) *Service {
-	out := &Service{Namespace: s.Namespace, Name: s.Name, Selector: labels.Set(s.Spec.Selector), dns: dnsRank(s)}
+	out := &Service{Namespace: s.Namespace, Name: s.Name, Selector: packed(s.Spec.Selector), dns: dnsRank(s)}
 	for _, ip := range s.Spec.ClusterIPs {
 		if a, err := netip.ParseAddr(ip); err == nil {
 			out.ClusterIPs = append(out.ClusterIPs, a)
@@ -63,7 +64,12 @@ func ServiceOf(s *corev1.Service) *Service {
 		if protocol == "" {
 			protocol = corev1.ProtocolTCP
 		}
-		out.Ports = append(out.Ports, ServicePort{Name: p.Name, Protocol: protocol, Number: uint16(p.Port), Target: p.TargetPort})
+		// The names are few in any cluster, so all Services share them.
+		target := p.TargetPort
+		target.StrVal = unique.Make(target.StrVal).Value()
+		out.Ports = append(out.Ports, ServicePort{
+			Name: unique.Make(p.Name).Value(), Protocol: unique.Make(protocol).Value(), Number: uint16(p.Port), Target: target,
+		})
 	}
 	return out
 }

@@ -10,7 +10,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 )
 
 // TemplateKinds lists the kinds whose pod templates the snapshot keeps.
@@ -52,10 +51,15 @@ func TemplateOf(obj any) (t *Template, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	t = &Template{
+	return NewTemplate(kind, meta, spec), true
+}
+
+// NewTemplate keeps of an object of the kind what the snapshot needs, as TemplateOf does.
+func NewTemplate(kind string, meta *metav1.ObjectMeta, spec *corev1.PodTemplateSpec) *Template {
+	t := &Template{
 		Workload: &Workload{
 			Namespace: meta.Namespace, Kind: kind, Name: meta.Name,
-			Labels: labels.Set(spec.Labels), Ports: decodePorts(encodePorts(spec.Spec.Containers)),
+			Labels: packed(spec.Labels), Ports: decodePorts(encodePorts(spec.Spec.Containers)),
 			HostNetwork: spec.Spec.HostNetwork, DNSPolicy: spec.Spec.DNSPolicy, Template: true,
 		},
 	}
@@ -65,7 +69,7 @@ func TemplateOf(obj any) (t *Template, ok bool) {
 	if kind == "DaemonSet" && meta.Namespace == systemNamespace && (meta.Name == "node-local-dns" || spec.Labels["k8s-app"] == "node-local-dns") {
 		t.localDNS = localDNS(spec)
 	}
-	return t, true
+	return t
 }
 
 func (t *Template) equal(other *Template) bool {

@@ -158,6 +158,17 @@ func decodeLabels(s string, into labels.Set) {
 	}
 }
 
+// packed gives a copy of l whose strings share one piece of memory. The garbage collector looks at each string of its own
+// again and again, and a large cluster's labels are hundreds of thousands.
+func packed(l map[string]string) labels.Set {
+	if l == nil {
+		return nil
+	}
+	out := make(labels.Set, len(l))
+	decodeLabels(encodeLabels(l, func(string) bool { return true }), out)
+	return out
+}
+
 // keepLabels gives of what encodeLabels wrote the labels with one of the keys.
 func keepLabels(s string, keys map[string]bool) string {
 	var b strings.Builder
