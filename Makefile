@@ -43,6 +43,12 @@ unit: ## run the unit tests; no cluster needed
 race: ## run the unit tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short ./...
 
+# Only a KUBECONFIG that is named on make's own command line is meant for the tests; one in the environment is somebody's
+# daily cluster.
+ifeq ($(origin KUBECONFIG),command line)
+export BULKHEAD_E2E_KUBECONFIG := $(abspath $(KUBECONFIG))
+endif
+
 .PHONY: e2e
 e2e: controlplane ## run the end-to-end tests; KUBECONFIG=... uses that cluster
 	go test -tags e2e -count=1 -timeout 10m ./hack/controlplane

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -89,14 +90,29 @@ func Start(ctx context.Context, o Options) (*Replica, error) {
 	r.cmd = exec.Command(o.Binary, args...)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	r.cmd.SysProcAttr = childAttributes()
-	if err := r.cmd.Start(); err != nil {
+	if err := r.run(); err != nil {
 		return nil, err
 	}
-	go func() { r.exited <- r.cmd.Wait() }()
 	if err := r.awaitReady(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("bulkhead did not become ready: %w\n%s", err, tail(o.Log)), r.Stop())
 	}
 	return r, nil
+}
+
+// run starts the process and waits for its end on one thread, which lives as long: the system ends the child with the
+// thread that started it.
+func (r *Replica) run() error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := r.cmd.Start()
+		started <- err
+		if err == nil {
+			r.exited <- r.cmd.Wait()
+		}
+	}()
+	return <-started
 }
 
 func (r *Replica) awaitReady(ctx context.Context) error {

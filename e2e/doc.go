@@ -1,0 +1,10 @@
+// Package e2e tests the shipped binary: a real kube-apiserver with its controllers, real kubectl, and two replicas of
+// bulkhead between which the requests alternate.
+//
+//	make e2e                     # on a control plane of its own, on the loopback interface
+//	make e2e KUBECONFIG=...      # on a cluster that there is; its API server has to reach $BULKHEAD_E2E_HOST, by
+//	                             # default 127.0.0.1, where the replicas listen
+//
+// On a cluster that there is, Bulkhead is registered fail-closed while the tests run and removed at the end; such a
+// cluster is not to have Bulkhead installed, and is not to be one that anybody else needs meanwhile.
+package e2e
