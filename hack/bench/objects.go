@@ -32,7 +32,7 @@ func stored(kind string, meta *metav1.ObjectMeta, manager, fields string) {
 	meta.UID, meta.CreationTimestamp = uid(kind, meta.Namespace, meta.Name), created
 	meta.ManagedFields = append(meta.ManagedFields, metav1.ManagedFieldsEntry{
 		Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", Time: &created,
-		FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+		FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(fields),
 	})
 }
 
@@ -109,7 +109,7 @@ func fillPod(p *corev1.Pod, i int) {
 	stored("Pod", &p.ObjectMeta, "kube-controller-manager", podSpecFields)
 	p.ManagedFields = append(p.ManagedFields, metav1.ManagedFieldsEntry{
 		Manager: "kubelet", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", Time: &created, Subresource: "status",
-		FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(podStatusFields)},
+		FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(podStatusFields),
 	})
 	fillPodSpec(&p.Spec, app)
 	p.Spec.NodeName = fmt.Sprintf("node-%04d.compute.internal", i%5000)
