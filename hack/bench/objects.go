@@ -45,7 +45,7 @@ const (
 	policyFields    = `{"f:metadata":{"f:annotations":{".":{},"f:kubectl.kubernetes.io/last-applied-configuration":{}}},"f:spec":{"f:egress":{},"f:ingress":{},"f:podSelector":{},"f:policyTypes":{}}}`
 )
 
-// workloads are where podSpec is put into, container by container.
+// fillPodSpec adds to a pod's spec what real ones have besides labels and ports.
 func fillPodSpec(s *corev1.PodSpec, app string) {
 	grace, mode, seconds := int64(30), int32(0o644), int64(3607)
 	optional := true

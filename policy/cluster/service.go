@@ -48,7 +48,7 @@ func (p ServicePort) TargetPort(w *Workload) uint16 {
 
 // ServiceOf keeps of s what the snapshot needs.
 func ServiceOf(s *corev1.Service) *Service {
-	out := &Service{Namespace: s.Namespace, Name: s.Name, Selector: packed(s.Spec.Selector), dns: dnsRank(s)}
+	out := &Service{Namespace: unique.Make(s.Namespace).Value(), Name: s.Name, Selector: packed(s.Spec.Selector), dns: dnsRank(s)}
 	for _, ip := range s.Spec.ClusterIPs {
 		if a, err := netip.ParseAddr(ip); err == nil {
 			out.ClusterIPs = append(out.ClusterIPs, a)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unique"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -58,7 +59,7 @@ func TemplateOf(obj any) (t *Template, ok bool) {
 func NewTemplate(kind string, meta *metav1.ObjectMeta, spec *corev1.PodTemplateSpec) *Template {
 	t := &Template{
 		Workload: &Workload{
-			Namespace: meta.Namespace, Kind: kind, Name: meta.Name,
+			Namespace: unique.Make(meta.Namespace).Value(), Kind: kind, Name: meta.Name,
 			Labels: packed(spec.Labels), Ports: decodePorts(encodePorts(spec.Spec.Containers)),
 			HostNetwork: spec.Spec.HostNetwork, DNSPolicy: spec.Spec.DNSPolicy, Template: true,
 		},
