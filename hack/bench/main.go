@@ -51,7 +51,7 @@ func main() {
 	flag.DurationVar(&s.Round, "round", 10*time.Second, "length of a round")
 	flag.DurationVar(&s.Settle, "settle", 35*time.Second, "how long the webhook is left alone before its steady memory is read")
 	flag.IntVar(&s.Connections, "connections", 16, "connections to the webhook under load, each with one request at a time")
-	flag.StringVar(&s.MemoryLimit, "gomemlimit", "220MiB", "GOMEMLIMIT of the webhook; empty for none")
+	flag.StringVar(&s.MemoryLimit, "gomemlimit", "215MiB", "GOMEMLIMIT of the webhook; empty for none")
 	flag.StringVar(&s.GCPercent, "gogc", "200", "GOGC of the webhook; empty for Go's default")
 	flag.StringVar(&s.Output, "o", "table", "what is printed: table or json")
 	flag.StringVar(&s.Binary, "bulkhead", "", "binary to measure; empty builds it from this tree")
