@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -50,7 +51,11 @@ const lineWidth = 100
 func arrange(n *yaml.Node, flow bool) {
 	switch n.Kind {
 	case yaml.ScalarNode:
-		if n.Tag == "!!str" {
+		switch {
+		case n.Tag != "!!str":
+		case isWord(n.Value):
+			n.Style = 0
+		default:
 			var plain yaml.Node
 			// A round trip through the library quotes what an older YAML parser would take for something else.
 			if data, err := yaml.Marshal(n.Value); err == nil && yaml.Unmarshal(data, &plain) == nil && len(plain.Content) == 1 {
@@ -72,6 +77,22 @@ func arrange(n *yaml.Node, flow bool) {
 		}
 		arrange(child, flow)
 	}
+}
+
+// isWord reports whether every YAML parser takes s for a string without quotes. Most values are names and keys, and the
+// round trip through the library is most of the time that a fix takes.
+func isWord(s string) bool {
+	for i := range len(s) {
+		letter := s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z'
+		if !letter && (i == 0 || (s[i] < '0' || s[i] > '9') && s[i] != '-' && s[i] != '.' && s[i] != '/' && s[i] != '_') {
+			return false
+		}
+	}
+	switch strings.ToLower(s) {
+	case "", "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+		return false // YAML 1.1 takes these for something else
+	}
+	return true
 }
 
 func sortFields(n *yaml.Node) {

@@ -61,3 +61,24 @@ func TestPasteReadsLikeAManifest(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestWordsNeedNoQuotes holds isWord against the parsers that read what paste writes: what it calls a word comes back
+// as the same string, and what they take for something else is none.
+func TestWordsNeedNoQuotes(t *testing.T) {
+	for _, s := range []string{
+		"api", "kubernetes.io/metadata.name", "allow-dns-2", "UDP", "v1", "a", "networking.k8s.io/v1", "e5", "nan", "inf", "x_y",
+	} {
+		var got map[string]any
+		if err := yaml.Unmarshal([]byte("k: "+s+"\n"), &got); err != nil || got["k"] != s {
+			t.Errorf("%q comes back as %v, %v", s, got["k"], err)
+		}
+		if !isWord(s) {
+			t.Errorf("%q is a word", s)
+		}
+	}
+	for _, s := range []string{"", "y", "N", "Yes", "no", "on", "OFF", "true", "False", "null", "~", "1", "10.0.0.0/8", "::/0", "-a", ".inf", "a b", "a:", "é"} {
+		if isWord(s) {
+			t.Errorf("%q is no word", s)
+		}
+	}
+}
