@@ -23,7 +23,7 @@ const guardrailBudget = 500 * time.Millisecond
 type evaluation struct {
 	cfg     *config.Config
 	change  *policy.Change
-	todo    []*policy.Guardrail
+	pending []*policy.Guardrail
 	observe func(guardrail string, took time.Duration)
 	done    chan struct{} // closed when every guardrail has a result
 
@@ -40,12 +40,12 @@ func evaluate(ctx context.Context, cfg *config.Config, guardrails []policy.Guard
 	budget time.Duration, observe func(guardrail string, took time.Duration),
 ) policy.Decision {
 	e := &evaluation{
-		cfg: cfg, change: c, todo: policy.Applicable(cfg, guardrails, c), observe: observe, done: make(chan struct{}),
+		cfg: cfg, change: c, pending: policy.Applicable(cfg, guardrails, c), observe: observe, done: make(chan struct{}),
 	}
-	if len(e.todo) == 0 {
+	if len(e.pending) == 0 {
 		return policy.Decide(cfg, c, nil)
 	}
-	e.results, e.left = make([]policy.Result, len(e.todo)), len(e.todo)
+	e.results, e.left = make([]policy.Result, len(e.pending)), len(e.pending)
 	go e.work()
 	watch := time.NewTicker(budget)
 	defer watch.Stop()
@@ -120,7 +120,7 @@ func (e *evaluation) work() {
 	for {
 		e.mu.Lock()
 		i := e.next
-		if i >= len(e.todo) || e.left == 0 {
+		if i >= len(e.pending) || e.left == 0 {
 			e.mu.Unlock()
 			return
 		}
@@ -129,8 +129,8 @@ func (e *evaluation) work() {
 		e.running, e.since = i, start
 		e.mu.Unlock()
 
-		r := policy.Check(e.cfg, e.todo[i], e.change)
-		e.observe(e.todo[i].Slug, time.Since(start))
+		r := policy.Check(e.cfg, e.pending[i], e.change)
+		e.observe(e.pending[i].Slug, time.Since(start))
 		if !e.settle(i, r) {
 			return
 		}
@@ -162,14 +162,14 @@ func (e *evaluation) giveUpStuck(now time.Time, budget time.Duration) bool {
 	if e.left == 0 || now.Sub(e.since) < budget {
 		return false
 	}
-	return e.settleLocked(e.running, policy.Result{Guardrail: e.todo[e.running], Err: errOverrun})
+	return e.settleLocked(e.running, policy.Result{Guardrail: e.pending[e.running], Err: errOverrun})
 }
 
 // giveUpAll makes every guardrail without a result a failure.
 func (e *evaluation) giveUpAll() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for i := range e.todo {
-		e.settleLocked(i, policy.Result{Guardrail: e.todo[i], Err: errOverrun})
+	for i := range e.pending {
+		e.settleLocked(i, policy.Result{Guardrail: e.pending[i], Err: errOverrun})
 	}
 }
