@@ -3,7 +3,6 @@ package cluster
 import (
 	"maps"
 	"slices"
-	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -17,14 +16,16 @@ type Builder struct {
 	options    Options
 	namespaces map[string]*namespaceState
 	dirty      map[string]bool
-	foreign    map[string]int // per-pod keys that policies select on beyond their own namespace, and how many do
+	foreign    map[string]int                // per-pod keys that policies select on beyond their own namespace, and how many do
+	tiers      map[string]*netpol.TierPolicy // by kind/name
 	last       *Snapshot
 	labels     bool // some namespace's labels changed since the last snapshot
+	retier     bool // some policy of a tier changed since the last snapshot
 }
 
 // NewBuilder makes an empty Builder.
 func NewBuilder(o Options) *Builder {
-	b := &Builder{options: o, namespaces: map[string]*namespaceState{}, dirty: map[string]bool{}, foreign: map[string]int{}}
+	b := &Builder{options: o, namespaces: map[string]*namespaceState{}, dirty: map[string]bool{}, foreign: map[string]int{}, tiers: map[string]*netpol.TierPolicy{}}
 	b.last = &Snapshot{options: o, index: &namespaceIndex{}}
 	b.last.resolver = findResolver(b.last)
 	return b
@@ -133,7 +134,11 @@ func (b *Builder) countKeys(p *netpol.Policy, by int) {
 		return
 	}
 	_, foreign := podKeys(p)
-	for k := range foreign {
+	b.countForeign(foreign, by)
+}
+
+func (b *Builder) countForeign(keys map[string]bool, by int) {
+	for k := range keys {
 		if b.foreign[k] += by; b.foreign[k] == 0 {
 			delete(b.foreign, k)
 		}
@@ -159,10 +164,13 @@ func (b *Builder) foreignKeys() map[string]bool {
 
 // Snapshot gives the cluster as it is now. Earlier snapshots stay as they were.
 func (b *Builder) Snapshot() *Snapshot {
-	if len(b.dirty) == 0 {
+	if len(b.dirty) == 0 && !b.retier {
 		return b.last
 	}
 	out := *b.last
+	if b.retier {
+		out.tiers = netpol.NewTiers(slices.Collect(maps.Values(b.tiers)))
+	}
 	out.options = b.options
 	out.foreignKeys = b.foreignKeys()
 	cloned := [shards]bool{}
@@ -200,7 +208,7 @@ func (b *Builder) Snapshot() *Snapshot {
 	if b.dirty[systemNamespace] || b.dirty[openshiftDNS] || b.dirty[b.options.Resolver.Namespace] {
 		out.resolver = findResolver(&out)
 	}
-	b.dirty, b.labels, b.last = map[string]bool{}, false, &out
+	b.dirty, b.labels, b.retier, b.last = map[string]bool{}, false, false, &out
 	return &out
 }
 
@@ -214,105 +222,4 @@ func (s *Stats) count(n *Namespace, by int) {
 	s.Workloads += by * len(n.groups)
 	s.Templates += by * len(n.Templates)
 	s.Services += by * len(n.Services)
-}
-
-// namespaceState is the changing side of a Namespace.
-type namespaceState struct {
-	name               string
-	known, terminating bool
-	labels             labels.Set
-	pods               map[string]*Pod
-	groups             map[unique.Handle[shape]]*group
-	templates          map[string]*Template // by kind/name
-	policies           map[string]*netpol.Policy
-	services           map[string]*Service
-	configured         string   // the Service here that the options name as the resolver
-	backends           backends // nil once something changed that may be one
-}
-
-func newNamespaceState(name string) *namespaceState {
-	return &namespaceState{
-		name: name, pods: map[string]*Pod{}, groups: map[unique.Handle[shape]]*group{}, templates: map[string]*Template{},
-		policies: map[string]*netpol.Policy{}, services: map[string]*Service{},
-	}
-}
-
-func (n *namespaceState) empty() bool {
-	return !n.known && len(n.pods) == 0 && len(n.templates) == 0 && len(n.policies) == 0 && len(n.services) == 0
-}
-
-func (n *namespaceState) setPod(p *Pod) {
-	n.deletePod(p.Name)
-	n.pods[p.Name] = p
-	if !p.governed {
-		return
-	}
-	g := n.groups[p.shape]
-	if g == nil {
-		g = newGroup(n.name, p.shape)
-		n.groups[p.shape] = g
-	}
-	g.add(p, 1)
-	n.forgetBackends(g)
-}
-
-func (n *namespaceState) deletePod(name string) {
-	p := n.pods[name]
-	if p == nil {
-		return
-	}
-	delete(n.pods, name)
-	if !p.governed {
-		return
-	}
-	g := n.groups[p.shape]
-	n.forgetBackends(g)
-	if g.add(p, -1) == 0 {
-		delete(n.groups, p.shape)
-	}
-}
-
-// publish makes the immutable side. What did not change is shared with the last one.
-func (n *namespaceState) publish(foreignKeys map[string]bool) *Namespace {
-	out := &Namespace{
-		Name: n.name, Labels: n.labels, Known: n.known, Terminating: n.terminating,
-		Policies: sortedByKey(n.policies), Services: sortedByKey(n.services),
-	}
-	for _, key := range slices.Sorted(maps.Keys(n.templates)) {
-		t := n.templates[key]
-		if !t.Controlled {
-			out.Templates = append(out.Templates, t.Workload)
-		}
-		if len(t.localDNS) > 0 {
-			out.localDNS = append(out.localDNS, localCache{t.Workload.Name, t.localDNS})
-		}
-	}
-	slices.SortFunc(out.Templates, compareWorkloads)
-	for _, g := range n.groups {
-		w := g.workload()
-		out.groups = append(out.groups, w)
-		out.pods += w.Pods
-	}
-	slices.SortFunc(out.groups, compareWorkloads)
-	for _, p := range out.Policies {
-		own, _ := podKeys(p)
-		out.ownKeys = union(out.ownKeys, own)
-	}
-	out.splitLive(foreignKeys)
-	if n.backends == nil {
-		n.backends = n.resolverBackends()
-	}
-	out.backends = n.backends
-	return out
-}
-
-func sortedByKey[T any](m map[string]T) []T {
-	if len(m) == 0 {
-		return nil
-	}
-	out := make([]T, 0, len(m))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, m[k])
-	}
-	return out
 }

@@ -27,6 +27,7 @@ type Snapshot struct {
 	index    *namespaceIndex
 	resolver Resolver
 	options  Options
+	tiers    *netpol.Tiers
 
 	// foreignKeys are the per-pod label keys on which some policy selects in namespaces other than its own.
 	foreignKeys map[string]bool
@@ -64,6 +65,7 @@ type Namespace struct {
 	pods      int
 	localDNS  []localCache
 	backends  backends // kept only where a resolver may live
+	coverage  *coverage
 }
 
 func shardOf(name string) int {
@@ -133,6 +135,9 @@ func (s *Snapshot) Policy(namespace, name string) *netpol.Policy {
 	return policies[i]
 }
 
+// Tiers gives the cluster-wide policies above and below NetworkPolicy, nil where there are none.
+func (s *Snapshot) Tiers() *netpol.Tiers { return s.tiers }
+
 // NamespaceLabels gives the labels of a namespace. Where the Namespace object has not been seen yet it is the one
 // label that the API server puts on every namespace.
 func (s *Snapshot) NamespaceLabels(name string) labels.Set {
@@ -182,6 +187,7 @@ func (s *Snapshot) change(name string, edit func(n *Namespace)) *Snapshot {
 		out.names = slices.Insert(slices.Clone(s.names), i, name)
 	}
 	edit(n)
+	n.coverage = &coverage{}
 	out.stats.count(s.Namespace(name), -1)
 	out.stats.count(n, 1)
 	shard := shardOf(name)

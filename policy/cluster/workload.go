@@ -37,7 +37,7 @@ type Workload struct {
 	Template bool
 
 	shape    unique.Handle[shape]
-	variants []variantCount // in no order; none for a template and for a part that split made
+	variants []variantCount // in no order; none for a template
 }
 
 // variant is what may differ between the pods of one workload.
@@ -209,7 +209,7 @@ func (w *Workload) split(out []*Workload, keys map[string]bool) []*Workload {
 		part := *w
 		part.Labels = maps.Clone(w.Labels)
 		decodeLabels(encoded, part.Labels)
-		part.Pods, part.variants = 0, nil
+		part.Pods, part.variants = 0, parts[encoded]
 		for _, v := range parts[encoded] {
 			part.Pods += v.pods
 		}

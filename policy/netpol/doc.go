@@ -1,5 +1,6 @@
-// Package netpol holds the semantics of networking.k8s.io/v1 NetworkPolicy and nothing else: it compiles policies
-// and answers which pods they select, which directions they isolate and which connections they allow.
+// Package netpol holds the semantics of networking.k8s.io/v1 NetworkPolicy, and of the policy.networking.k8s.io tiers
+// above and below it, and nothing else: it compiles policies and answers which pods they select, which directions they
+// isolate and which connections they allow.
 //
 // The source of every statement is the API documentation (k8s.io/api/networking/v1, "NetworkPolicySpec" and below)
 // and https://kubernetes.io/docs/concepts/services-networking/network-policies/. What that documentation leaves to
@@ -26,4 +27,12 @@ func (d Direction) String() string {
 		return "Ingress"
 	}
 	return "Egress"
+}
+
+// Field gives the name of the list that holds the rules of the direction.
+func (d Direction) Field() string {
+	if d == Ingress {
+		return "ingress"
+	}
+	return "egress"
 }

@@ -152,3 +152,16 @@ func Connects(from, to Endpoint, port Port, egress, ingress []*Policy) bool {
 
 // SelectsAny is Selects for a policy that may be absent.
 func (p *Policy) SelectsAny(e Endpoint) bool { return p != nil && p.Selects(e) }
+
+// Foreign reports whether the rule can match pods of other namespaces than its policy's.
+func (r *Rule) Foreign() bool {
+	if len(r.Peers) == 0 {
+		return true
+	}
+	for i := range r.Peers {
+		if r.Peers[i].Namespaces != nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,268 @@
+package connectivity
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// Touched is a workload that a change touches: what policies say about it changes, or what they see in it.
+type Touched struct {
+	// Before and After are the workload on either side; they differ where its labels change.
+	Before, After *cluster.Workload
+	// Directions are those to compare: where policies that select the workload change, only the directions that one of
+	// them isolates; where the workload or its namespace changes, both.
+	Directions [2]bool
+}
+
+// Pair is a touched workload and a peer between which something changed.
+type Pair struct {
+	// Touched is the place of the workload in the list.
+	Touched int
+	// Direction of the connection as the touched workload sees it: with Egress it is the source.
+	Direction netpol.Direction
+	// Peer is the other workload as it is after the change, nil for addresses outside the cluster, which Range then holds.
+	Peer  *cluster.Workload
+	Range Range
+	// Cut and Opened are the ports of connections that were possible and are not, and the reverse.
+	Cut, Opened Ports
+}
+
+// Extent is how much of the work was done.
+type Extent struct {
+	// Compared counts the pairs that were looked at or that could be told to be the same without looking; Total is all of
+	// them.
+	Compared, Total int
+}
+
+// Complete reports whether all of the work was done.
+func (e Extent) Complete() bool { return e.Compared == e.Total }
+
+// Changes gives each pair of a touched workload and a peer between which connections are cut or opened, in the order of
+// the list, direction, and peers as the snapshots sort them. Pairs of two touched workloads come once. The work grows
+// with what the change touches: peers that fare the same on both sides are passed over by namespace. After limit peers
+// have been looked at one by one it ends; the extent tells how far it got.
+//
+// Every live workload to whom the policies of the two snapshots mean different things has to be in the list.
+func Changes(before, after *cluster.Snapshot, touched []Touched, limit int, visit func(*Pair)) Extent {
+	r := &changes{
+		before: NewView(before), after: NewView(after), touched: touched, in: map[string][]int{}, left: limit, visit: visit,
+	}
+	for i, t := range touched {
+		r.in[t.After.Namespace] = append(r.in[t.After.Namespace], i)
+	}
+	r.match()
+	for i := range touched {
+		for _, d := range netpol.Directions {
+			if touched[i].Directions[d] {
+				r.extent.Total += r.peers
+			}
+		}
+	}
+	for i := range touched {
+		for _, d := range netpol.Directions {
+			if touched[i].Directions[d] && r.left > 0 {
+				r.compare(i, d)
+			}
+		}
+	}
+	return r.extent
+}
+
+// changes is one run of Changes.
+type changes struct {
+	before, after *View
+	touched       []Touched
+	in            map[string][]int // the touched by namespace
+	spaces        []spacePair
+	peers         int
+	left          int
+	visit         func(*Pair)
+	extent        Extent
+}
+
+// spacePair is a namespace on both sides.
+type spacePair struct {
+	before, after *space
+	peers         []peerPair // made where the two sides differ
+	same          bool       // both sides have the same coverage
+}
+
+type peerPair struct{ before, after *cluster.Covered }
+
+// match lines up the namespaces of both sides. A change neither adds nor removes one that has pods.
+func (r *changes) match() {
+	for i := range r.after.spaces {
+		a := &r.after.spaces[i]
+		at, ok := r.before.index[a.n.Name]
+		if !ok {
+			continue
+		}
+		p := spacePair{before: &r.before.spaces[at], after: a}
+		if p.same = p.before.coverage == a.coverage; !p.same {
+			p.peers = matchPeers(p.before.coverage.Workloads, a.coverage.Workloads)
+			r.peers += len(p.peers)
+		} else {
+			r.peers += len(a.coverage.Workloads)
+		}
+		r.spaces = append(r.spaces, p)
+	}
+}
+
+func matchPeers(before, after []cluster.Covered) []peerPair {
+	out := make([]peerPair, 0, len(after))
+	for i := range after {
+		if i < len(before) && before[i].Workload == after[i].Workload {
+			out = append(out, peerPair{&before[i], &after[i]})
+			continue
+		}
+		for j := range before {
+			if before[j].Same(after[i].Workload) {
+				out = append(out, peerPair{&before[j], &after[i]})
+				break
+			}
+		}
+	}
+	return out
+}
+
+// compare goes through the peers of one touched workload in one direction.
+func (r *changes) compare(i int, d netpol.Direction) {
+	t := &r.touched[i]
+	b, a := r.before.nearOf(t.Before, d), r.after.nearOf(t.After, d)
+	seen := sameToPeers(b.e, a.e)
+	for j := range r.spaces {
+		p := &r.spaces[j]
+		n := len(p.after.coverage.Workloads)
+		if !p.same {
+			n = len(p.peers)
+		}
+		if n == 0 {
+			continue
+		}
+		from, to := b.towards(p.before.n), a.towards(p.after.n)
+		if !from.uniform || !to.uniform || !from.ports.Equal(to.ports) ||
+			!from.ports.Empty() && (r.touches(p, opposite(d)) || !seen && r.distinguishes(p, opposite(d), b.e, a.e)) {
+			if r.left < n {
+				r.left = 0
+				return
+			}
+			r.left -= n
+			r.comparePeers(i, d, p, &from, &to, seen)
+		}
+		r.extent.Compared += n
+	}
+	if !b.sameRules(a) {
+		was, is := b.outside(), a.outside()
+		for _, reach := range minusReach(was, is) {
+			r.visit(&Pair{Touched: i, Direction: d, Range: reach.Range, Cut: reach.Ports})
+		}
+		for _, reach := range minusReach(is, was) {
+			r.visit(&Pair{Touched: i, Direction: d, Range: reach.Range, Opened: reach.Ports})
+		}
+	}
+}
+
+// nearOf is near for a workload that need not be in the snapshot.
+func (v *View) nearOf(w *cluster.Workload, d netpol.Direction) *near {
+	c := cluster.Cover(v.s.Policies(w.Namespace), []*cluster.Workload{w})
+	return v.near(&c.Workloads[0], c, d)
+}
+
+// sameToPeers reports whether peers see no difference between two versions of a workload.
+func sameToPeers(a, b netpol.Endpoint) bool {
+	return a.HostNetwork == b.HostNetwork && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.NamespaceLabels, b.NamespaceLabels) &&
+		slices.Equal(a.Ports, b.Ports)
+}
+
+// sameRules reports whether the same rules decide on both sides.
+func (n *near) sameRules(other *near) bool {
+	if n.governed != other.governed || n.isolated != other.isolated || !slices.Equal(n.rules, other.rules) ||
+		n.d == netpol.Ingress && !slices.Equal(n.e.Ports, other.e.Ports) {
+		return false
+	}
+	return slices.Equal(n.tiers[0], other.tiers[0]) && slices.Equal(n.tiers[1], other.tiers[1])
+}
+
+// touches reports whether the namespace has a workload that the change touches in direction d.
+func (r *changes) touches(p *spacePair, d netpol.Direction) bool {
+	for _, i := range r.in[p.after.n.Name] {
+		if r.touched[i].Directions[d] {
+			return true
+		}
+	}
+	return false
+}
+
+// distinguishes reports whether a rule of the namespace tells the two versions of a peer apart.
+func (r *changes) distinguishes(p *spacePair, d netpol.Direction, before, after netpol.Endpoint) bool {
+	if r.after.shared.policies || !slices.Equal(before.Ports, after.Ports) {
+		return true
+	}
+	c := p.after.coverage
+	if p.after.n.Name == after.Namespace {
+		return true
+	}
+	for _, ref := range c.Foreign[d] {
+		if ref.Rule.MatchesPeer(p.after.n.Name, before) != ref.Rule.MatchesPeer(p.after.n.Name, after) {
+			return true
+		}
+	}
+	return false
+}
+
+// comparePeers compares the connections with each workload of one namespace.
+func (r *changes) comparePeers(i int, d netpol.Direction, p *spacePair, from, to *scope, seen bool) {
+	was := far{v: r.before, at: p.before, d: opposite(d), peer: from.e}
+	is := far{v: r.after, at: p.after, d: opposite(d), peer: to.e}
+	n := len(p.peers)
+	if p.same {
+		n = len(p.after.coverage.Workloads)
+	}
+	t := &r.touched[i]
+	for j := range n {
+		pair := peerPair{}
+		if p.same {
+			pair = peerPair{&p.before.coverage.Workloads[j], &p.after.coverage.Workloads[j]}
+		} else {
+			pair = p.peers[j]
+		}
+		if pair.after.Namespace == t.After.Namespace && pair.after.Kind == t.After.Kind && pair.after.Name == t.After.Name {
+			continue // its own pods
+		}
+		had, has := from.allowsWorkload(pair.before), to.allowsWorkload(pair.after)
+		if had.Empty() && has.Empty() {
+			continue
+		}
+		peer := r.find(pair.after.Workload)
+		if d == netpol.Ingress && peer >= 0 && r.touched[peer].Directions[netpol.Egress] {
+			continue // came with the peer
+		}
+		var cut, opened Ports
+		if seen && peer < 0 {
+			if had.Equal(has) {
+				continue
+			}
+			other := is.allows(pair.after)
+			cut, opened = had.Minus(has).Intersect(other), has.Minus(had).Intersect(other)
+		} else {
+			had, has = had.Intersect(was.allows(pair.before)), has.Intersect(is.allows(pair.after))
+			cut, opened = had.Minus(has), has.Minus(had)
+		}
+		if !cut.Empty() || !opened.Empty() {
+			r.visit(&Pair{Touched: i, Direction: d, Peer: pair.after.Workload, Cut: cut, Opened: opened})
+		}
+	}
+}
+
+// find gives the number of the workload among the touched ones, or a negative number.
+func (r *changes) find(w *cluster.Workload) int {
+	for _, i := range r.in[w.Namespace] {
+		if r.touched[i].After.Same(w) {
+			return i
+		}
+	}
+	return none
+}

@@ -1,0 +1,198 @@
+package connectivity
+
+import (
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// near is one workload's own side of its connections in one direction.
+type near struct {
+	v        *View
+	d        netpol.Direction
+	e        netpol.Endpoint
+	governed bool // policies apply to it
+	isolated bool
+	rules    []*netpol.Rule // of the policies that select and isolate it
+	tiers    [2][]*netpol.TierPolicy
+}
+
+// near gives the side of a workload of the namespace whose coverage c is.
+func (v *View) near(w *cluster.Covered, c *cluster.Coverage, d netpol.Direction) *near {
+	n := &near{v: v, d: d, e: v.endpoint(w.Workload), isolated: w.Isolated[d]}
+	if n.governed = n.e.Governed(); !n.governed {
+		return n
+	}
+	for _, i := range w.Policies {
+		if p := c.Policies[i]; p.Isolates[d] {
+			for j := range p.Rules[d] {
+				n.rules = append(n.rules, &p.Rules[d][j])
+			}
+		}
+	}
+	if t := v.s.Tiers(); t != nil {
+		for tier := range n.tiers {
+			n.tiers[tier] = t.Selecting(netpol.Tier(tier), n.e)
+		}
+	}
+	return n
+}
+
+// tiered reports whether policies of the tiers have a say.
+func (n *near) tiered() bool { return len(n.tiers[0])+len(n.tiers[1]) > 0 }
+
+// declared gives the container ports on which named ports are resolved: the destination's.
+func (n *near) declared(peer netpol.Endpoint) []netpol.ContainerPort {
+	if n.d == netpol.Ingress {
+		return n.e.Ports
+	}
+	return peer.Ports
+}
+
+// allows gives the ports that the near side allows between itself and any peer.
+func (n *near) allows(peer netpol.Endpoint) Ports {
+	if !n.governed {
+		return allPorts
+	}
+	accepted, rest := n.ask(netpol.AdminTier, allPorts, peer)
+	if n.isolated {
+		return accepted.Union(rest.Intersect(n.union(peer)))
+	}
+	more, rest := n.ask(netpol.BaselineTier, rest, peer)
+	return accepted.Union(more).Union(rest)
+}
+
+// union gives what the NetworkPolicies allow together.
+func (n *near) union(peer netpol.Endpoint) Ports {
+	var out Ports
+	for _, r := range n.rules {
+		if r.MatchesPeer(n.e.Namespace, peer) {
+			out = out.Union(resolve(r.Ports, n.declared(peer)))
+		}
+	}
+	return out
+}
+
+// ask gives what a tier makes of the ports: those that it accepts, and those that go on to the next tier.
+func (n *near) ask(tier netpol.Tier, ports Ports, peer netpol.Endpoint) (accepted, passed Ports) {
+	left := ports
+	for _, p := range n.tiers[tier] {
+		for i := range p.Rules[n.d] {
+			r := &p.Rules[n.d][i]
+			if left.Empty() || !r.MatchesPeer(peer) {
+				continue
+			}
+			matched := left.Intersect(resolve(r.Ports, n.declared(peer)))
+			left = left.Minus(matched)
+			switch r.Action {
+			case netpol.Accept:
+				accepted = accepted.Union(matched)
+			case netpol.Pass:
+				passed = passed.Union(matched)
+			}
+		}
+	}
+	return accepted, passed.Union(left)
+}
+
+// scope is a near side towards the pods of one namespace.
+type scope struct {
+	*near
+	// uniform says that all pods there fare alike: ports is what is allowed with each.
+	uniform bool
+	ports   Ports
+	rules   []scopedRule
+}
+
+// scopedRule is what is left of a rule in one namespace.
+type scopedRule struct {
+	*netpol.Rule
+	everyone bool               // it has no peers, so it matches what selectors cannot, too
+	pods     []*netpol.Selector // combined by OR; nil is all pods
+	ports    Ports              // unless they depend on the peer
+	perPeer  bool
+}
+
+// towards prepares the side for the pods of namespace ns.
+func (n *near) towards(ns *cluster.Namespace) scope {
+	s := scope{near: n}
+	switch {
+	case !n.governed:
+		s.uniform, s.ports = true, allPorts
+	case n.v.shared.policies: // every pair by itself
+	case !n.isolated:
+		s.uniform, s.ports = true, allPorts
+	default:
+		for _, r := range n.rules {
+			if scoped, some := n.scoped(r, ns); some {
+				s.rules = append(s.rules, scoped)
+			}
+		}
+		s.uniform = len(s.rules) == 0
+	}
+	return s
+}
+
+func (n *near) scoped(r *netpol.Rule, ns *cluster.Namespace) (out scopedRule, some bool) {
+	out = scopedRule{Rule: r, everyone: len(r.Peers) == 0}
+	for i := range r.Peers {
+		p := &r.Peers[i]
+		if p.Block != nil {
+			continue
+		}
+		if p.Namespaces == nil && n.e.Namespace == ns.Name || p.Namespaces != nil && n.v.chooses(p.Namespaces, ns) {
+			out.pods = append(out.pods, p.Pods)
+		}
+	}
+	if !out.everyone && len(out.pods) == 0 {
+		return out, false
+	}
+	ports, named := n.v.fixed(r.Ports)
+	switch {
+	case !named:
+		out.ports = ports
+	case n.d == netpol.Ingress:
+		out.ports = resolve(r.Ports, n.e.Ports)
+	default:
+		out.perPeer = true
+	}
+	return out, true
+}
+
+// allowsWorkload gives the ports that the near side allows between itself and a workload of the namespace.
+func (s *scope) allowsWorkload(y *cluster.Covered) Ports {
+	if s.uniform {
+		return s.ports
+	}
+	if s.v.shared.policies {
+		return s.allows(s.v.endpoint(y.Workload))
+	}
+	var out Ports
+	for i := range s.rules {
+		r := &s.rules[i]
+		if !r.matches(y) {
+			continue
+		}
+		if r.perPeer {
+			out = out.Union(resolve(r.Ports, y.Ports))
+		} else {
+			out = out.Union(r.ports)
+		}
+	}
+	return out
+}
+
+// matches reports whether the rule admits the workload, which is of the namespace.
+func (r *scopedRule) matches(y *cluster.Covered) bool {
+	if r.everyone {
+		return true
+	}
+	if y.HostNetwork {
+		return false
+	}
+	for _, sel := range r.pods {
+		if sel == nil || sel.Matches(y.Labels) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,160 @@
+package connectivity
+
+import (
+	"net/netip"
+	"slices"
+
+	"go4.org/netipx"
+
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// Reach is what a workload allows with addresses outside the cluster.
+type Reach struct {
+	Range Range
+	Ports Ports
+}
+
+// families are all addresses, one range for each IP family.
+var families = [...]Range{
+	{netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("255.255.255.255")},
+	{netip.MustParseAddr("::"), netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")},
+}
+
+// outside gives what the near side allows with addresses outside the cluster, sorted, where something is allowed. No
+// two neighbours allow the same.
+func (n *near) outside() []Reach {
+	var out []Reach
+	for _, r := range split(n.blocks(nil)) {
+		ports := n.allows(netpol.Endpoint{Addresses: []netip.Addr{r.First}})
+		if !ports.Empty() {
+			out = appendReach(out, Reach{r, ports})
+		}
+	}
+	return out
+}
+
+// appendReach appends r, joined with the last one where they touch and are alike.
+func appendReach(to []Reach, r Reach) []Reach {
+	if n := len(to); n > 0 && to[n-1].Range.Last.Next() == r.Range.First && to[n-1].Ports.Equal(r.Ports) {
+		to[n-1].Range.Last = r.Range.Last
+		return to
+	}
+	return append(to, r)
+}
+
+// blocks appends the address ranges by which the near side tells addresses apart.
+func (n *near) blocks(to []netip.Prefix) []netip.Prefix {
+	add := func(peers []netpol.Peer) {
+		for i := range peers {
+			if b := peers[i].Block; b != nil {
+				to = append(append(to, b.CIDR), b.Except...)
+			}
+		}
+	}
+	for _, r := range n.rules {
+		add(r.Peers)
+	}
+	for _, tier := range n.tiers {
+		for _, p := range tier {
+			for i := range p.Rules[n.d] {
+				add(p.Rules[n.d][i].Peers)
+			}
+		}
+	}
+	return to
+}
+
+// split cuts both families where one of the prefixes begins or ends: no policy that is made of these prefixes tells the
+// addresses of one piece apart.
+func split(prefixes []netip.Prefix) []Range {
+	var starts []netip.Addr
+	for _, p := range prefixes {
+		r := netipx.RangeOfPrefix(p)
+		starts = append(starts, r.From())
+		if next := r.To().Next(); next.IsValid() {
+			starts = append(starts, next)
+		}
+	}
+	return splitAt(starts)
+}
+
+// splitAt cuts both families at the addresses.
+func splitAt(starts []netip.Addr) []Range {
+	starts = append(starts, families[0].First, families[1].First)
+	slices.SortFunc(starts, netip.Addr.Compare) // IPv4 first
+	starts = slices.Compact(starts)
+	out := make([]Range, 0, len(starts))
+	for i, first := range starts {
+		last := families[1].Last
+		if first.Is4() {
+			last = families[0].Last
+		}
+		if i+1 < len(starts) && starts[i+1].Is4() == first.Is4() {
+			last = starts[i+1].Prev()
+		}
+		out = append(out, Range{first, last})
+	}
+	return out
+}
+
+// minusReach gives what a allows and b does not.
+func minusReach(a, b []Reach) []Reach {
+	var out []Reach
+	for _, piece := range pieces(a, b) {
+		if ports := reachAt(a, piece.First).Minus(reachAt(b, piece.First)); !ports.Empty() {
+			out = appendReach(out, Reach{piece, ports})
+		}
+	}
+	return out
+}
+
+// unionReach gives what either allows.
+func unionReach(a, b []Reach) []Reach {
+	if len(a) == 0 {
+		return b
+	}
+	if len(b) == 0 {
+		return a
+	}
+	var out []Reach
+	for _, piece := range pieces(a, b) {
+		if ports := reachAt(a, piece.First).Union(reachAt(b, piece.First)); !ports.Empty() {
+			out = appendReach(out, Reach{piece, ports})
+		}
+	}
+	return out
+}
+
+// pieces cuts the ranges of both where one of either begins or ends.
+func pieces(a, b []Reach) []Range {
+	var starts []netip.Addr
+	for _, list := range [...][]Reach{a, b} {
+		for _, r := range list {
+			starts = append(starts, r.Range.First)
+			if next := r.Range.Last.Next(); next.IsValid() {
+				starts = append(starts, next)
+			}
+		}
+	}
+	return splitAt(starts)
+}
+
+// reachAt gives what is allowed with one address.
+func reachAt(sorted []Reach, a netip.Addr) Ports {
+	i, found := slices.BinarySearchFunc(sorted, a, func(r Reach, a netip.Addr) int {
+		switch {
+		case r.Range.Last.Less(a):
+			return -1
+		case a.Less(r.Range.First):
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		return Ports{}
+	}
+	return sorted[i].Ports
+}
+
+func (r Reach) equal(other Reach) bool { return r.Range == other.Range && r.Ports.Equal(other.Ports) }
