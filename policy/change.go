@@ -3,8 +3,11 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
@@ -36,6 +39,10 @@ type Change struct {
 	Object               *networkingv1.NetworkPolicy
 	// OldWorkload and NewWorkload are set for changes of a pod or a pod template.
 	OldWorkload, NewWorkload *cluster.Workload
+	// OldLabels and NewLabels are set for changes of a Namespace's labels.
+	OldLabels, NewLabels labels.Set
+	// Requester is who asks for the change.
+	Requester Requester
 	// Cap bounds what is done about violations, for requests that must never be refused. Empty is no bound.
 	Cap config.Action
 	// Disclose allows messages to name objects of other namespaces that the request itself does not name.
@@ -45,8 +52,18 @@ type Change struct {
 	// or the pod or template itself. Live ones come first; what NetworkPolicy does not govern is left out.
 	Subjects []Subject
 
-	base      *cluster.Snapshot
-	oldObject *networkingv1.NetworkPolicy
+	base                       *cluster.Snapshot
+	oldObject                  *networkingv1.NetworkPolicy
+	oldNamespace, newNamespace *corev1.Namespace
+
+	compare    sync.Once
+	difference *Difference
+}
+
+// Requester is the authenticated user of a request. Source: admission/v1 AdmissionRequest.userInfo.
+type Requester struct {
+	Name   string
+	Groups []string
 }
 
 // Subject is one workload before and after the change.
@@ -63,6 +80,8 @@ type Subject struct {
 type Coverage struct {
 	Endpoint netpol.Endpoint
 	Policies []*netpol.Policy
+	// Tiers are the cluster-wide policies above and below, nil where there are none.
+	Tiers *netpol.Tiers
 }
 
 // Live reports whether the subject is pods that run now and did before the change.
@@ -78,9 +97,10 @@ func (c *Coverage) Isolated(d netpol.Direction) bool {
 	return false
 }
 
-// Admits reports whether the workload's own side lets a connection in direction d pass: the union of its policies.
+// Admits reports whether the workload's own side lets a connection in direction d pass: the union of its policies, and
+// the tiers around it.
 func (c *Coverage) Admits(d netpol.Direction, peer netpol.Endpoint, port netpol.Port) bool {
-	return netpol.Admitted(d, c.Endpoint, peer, port, c.Policies)
+	return c.Tiers.Admitted(d, c.Endpoint, peer, port, c.Policies)
 }
 
 // PolicyChange describes the creation (old is nil), update or deletion (new is nil) of a NetworkPolicy in the cluster
@@ -129,20 +149,20 @@ func PolicyChange(s *cluster.Snapshot, old, new *networkingv1.NetworkPolicy) (*C
 // policySubjects gives the workloads that the old or the new policy selects. Namespaces can hold thousands of them.
 func (c *Change) policySubjects() []Subject {
 	candidates := c.After.Candidates(c.After.Namespace(c.Namespace))
-	labels := c.After.NamespaceLabels(c.Namespace)
+	namespaceLabels := c.After.NamespaceLabels(c.Namespace)
 	selected := make([]*cluster.Workload, 0, len(candidates))
 	for _, w := range candidates {
-		if e := w.Endpoint(labels); c.OldPolicy.SelectsAny(e) || c.NewPolicy.SelectsAny(e) {
+		if e := w.Endpoint(namespaceLabels); c.OldPolicy.SelectsAny(e) || c.NewPolicy.SelectsAny(e) {
 			selected = append(selected, w)
 		}
 	}
 	before, after := c.Before.Policies(c.Namespace), c.After.Policies(c.Namespace)
 	subjects := make([]Subject, 0, len(selected))
 	for _, w := range selected {
-		e := w.Endpoint(labels)
+		e := w.Endpoint(namespaceLabels)
 		subjects = append(subjects, Subject{
 			Workload: w, Existed: true,
-			Before: Coverage{e, selecting(before, e)}, After: Coverage{e, selecting(after, e)},
+			Before: Coverage{e, selecting(before, e), c.Before.Tiers()}, After: Coverage{e, selecting(after, e), c.After.Tiers()},
 		})
 	}
 	return subjects
@@ -162,10 +182,10 @@ func WorkloadChange(s *cluster.Snapshot, kind, name string, old, new *cluster.Wo
 	}
 	policies := s.Policies(new.Namespace)
 	if after := s.Endpoint(new); after.Governed() {
-		subject := Subject{Workload: new, Existed: old != nil, After: Coverage{after, selecting(policies, after)}}
+		subject := Subject{Workload: new, Existed: old != nil, After: Coverage{after, selecting(policies, after), s.Tiers()}}
 		if old != nil {
 			before := s.Endpoint(old)
-			subject.Before = Coverage{before, selecting(policies, before)}
+			subject.Before = Coverage{before, selecting(policies, before), s.Tiers()}
 		}
 		c.Subjects = append(c.Subjects, subject)
 	}
@@ -193,13 +213,21 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 		base = base.WithPolicy(p)
 	}
 	var fixed *Change
-	if c.NewWorkload != nil {
+	switch {
+	case c.newNamespace != nil:
+		ns := c.newNamespace
+		if f.Labels != nil {
+			ns = ns.DeepCopy()
+			ns.Labels = f.Labels
+		}
+		fixed = NamespaceChange(base, c.oldNamespace, ns)
+	case c.NewWorkload != nil:
 		w := *c.NewWorkload
 		if f.Labels != nil {
 			w.Labels = f.Labels
 		}
 		fixed = WorkloadChange(base, c.Kind, c.Name, c.OldWorkload, &w)
-	} else {
+	default:
 		object := c.Object
 		if f.Instead != nil {
 			object = f.Instead
@@ -209,7 +237,7 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 			return nil, err
 		}
 	}
-	fixed.Disclose, fixed.Cap = c.Disclose, c.Cap
+	fixed.Disclose, fixed.Cap, fixed.Requester = c.Disclose, c.Cap, c.Requester
 	return fixed, nil
 }
 

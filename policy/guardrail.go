@@ -46,10 +46,11 @@ type Trigger string
 
 // The triggers. Updates that change nothing a guardrail reads never reach one.
 const (
-	PolicyWrite   Trigger = "NetworkPolicy create, update"
-	PolicyDelete  Trigger = "NetworkPolicy delete"
-	PodWrite      Trigger = "Pod create, update"
-	TemplateWrite Trigger = "pod template create, update"
+	PolicyWrite    Trigger = "NetworkPolicy create, update"
+	PolicyDelete   Trigger = "NetworkPolicy delete"
+	PodWrite       Trigger = "Pod create, update"
+	TemplateWrite  Trigger = "pod template create, update"
+	NamespaceWrite Trigger = "Namespace label update"
 )
 
 // Runs reports whether the guardrail judges changes of this trigger.

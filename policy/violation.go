@@ -51,7 +51,7 @@ type Fix struct {
 	First []*networkingv1.NetworkPolicy
 	// Instead is the corrected policy, or nil. It is how the fix is tried.
 	Instead *networkingv1.NetworkPolicy
-	// Labels are the pod's or pod template's corrected labels, or nil. They are how the fix is tried.
+	// Labels are the pod's, the pod template's or the Namespace's corrected labels, or nil. They are how the fix is tried.
 	Labels labels.Set
 }
 

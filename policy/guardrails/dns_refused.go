@@ -103,11 +103,11 @@ func answers(s *cluster.Snapshot, r *cluster.Resolver, client netpol.Endpoint) (
 	for i := range r.Backends {
 		b := &r.Backends[i]
 		port := netpol.Port{Protocol: corev1.ProtocolUDP, Number: b.UDP}
-		if b.UDP == 0 || !netpol.Admitted(netpol.Egress, client, b.Endpoint, port, s.Policies(client.Namespace)) {
+		if b.UDP == 0 || !s.Tiers().Admitted(netpol.Egress, client, b.Endpoint, port, s.Policies(client.Namespace)) {
 			continue
 		}
 		asks = true
-		if netpol.Admitted(netpol.Ingress, b.Endpoint, client, port, s.Policies(r.Namespace)) {
+		if s.Tiers().Admitted(netpol.Ingress, b.Endpoint, client, port, s.Policies(r.Namespace)) {
 			return true, true
 		}
 	}
