@@ -15,6 +15,9 @@ type Coverage struct {
 	// Foreign are by netpol.Direction the rules that can match peers in other namespaces: rules of policies that isolate in
 	// that direction, without peers or with a peer that has a namespaceSelector.
 	Foreign [2][]RuleRef
+	// Open are by netpol.Direction the indexes of the workloads that no policy isolates in that direction, those on the
+	// host network among them.
+	Open [2][]int32
 }
 
 // Covered is a workload together with the policies that select it.
@@ -62,7 +65,7 @@ func Cover(policies []*netpol.Policy, workloads []*Workload) *Coverage {
 			}
 		}
 	}
-	for _, w := range workloads {
+	for at, w := range workloads {
 		covered := Covered{Workload: w}
 		e := w.Endpoint(nil) // a policy selects by the pod's own labels alone
 		for i, p := range policies {
@@ -72,6 +75,11 @@ func Cover(policies []*netpol.Policy, workloads []*Workload) *Coverage {
 			covered.Policies = append(covered.Policies, int32(i))
 			for _, d := range netpol.Directions {
 				covered.Isolated[d] = covered.Isolated[d] || p.Isolates[d]
+			}
+		}
+		for d, isolated := range covered.Isolated {
+			if !isolated {
+				c.Open[d] = append(c.Open[d], int32(at))
 			}
 		}
 		c.Workloads = append(c.Workloads, covered)

@@ -156,7 +156,7 @@ func (s *Snapshot) Endpoint(w *Workload) netpol.Endpoint {
 func (s *Snapshot) SelectNamespaces(sel netpol.Selector) iter.Seq[*Namespace] {
 	return func(yield func(*Namespace) bool) {
 		for _, name := range s.index.candidates(s, sel) {
-			if n := s.Namespace(name); n != nil && n.Known && sel.Matches(n.Labels) && !yield(n) {
+			if n := s.Namespace(name); n != nil && sel.Matches(s.NamespaceLabels(name)) && !yield(n) {
 				return
 			}
 		}

@@ -48,39 +48,36 @@ func (e Extent) Complete() bool { return e.Compared == e.Total }
 // Every live workload to whom the policies of the two snapshots mean different things has to be in the list.
 func Changes(before, after *cluster.Snapshot, touched []Touched, limit int, visit func(*Pair)) Extent {
 	r := &changes{
-		before: NewView(before), after: NewView(after), touched: touched, in: map[string][]int{}, left: limit, visit: visit,
+		before: NewView(before), after: NewView(after), touched: touched, in: map[string][]int{}, pairs: map[string]*spacePair{}, others: map[others][]*spacePair{},
+		left: limit, visit: visit,
 	}
-	for i, t := range touched {
-		r.in[t.After.Namespace] = append(r.in[t.After.Namespace], i)
+	for i := range touched {
+		namespace := touched[i].After.Namespace
+		r.in[namespace] = append(r.in[namespace], i)
 	}
-	r.match()
+	sides := 0
 	for i := range touched {
 		for _, d := range netpol.Directions {
 			if touched[i].Directions[d] {
-				r.extent.Total += r.peers
-			}
-		}
-	}
-	for i := range touched {
-		for _, d := range netpol.Directions {
-			if touched[i].Directions[d] && r.left > 0 {
+				sides++
 				r.compare(i, d)
 			}
 		}
 	}
-	return r.extent
+	total := sides * r.after.s.Stats().Workloads
+	return Extent{Compared: max(total-r.missed, 0), Total: total}
 }
 
 // changes is one run of Changes.
 type changes struct {
 	before, after *View
 	touched       []Touched
-	in            map[string][]int // the touched by namespace
-	spaces        []spacePair
-	peers         int
-	left          int
+	in            map[string][]int      // the touched by namespace
+	pairs         map[string]*spacePair // by namespace
+	others        map[others][]*spacePair
+	left          int // how many more peers may be looked at
+	missed        int // how many were not
 	visit         func(*Pair)
-	extent        Extent
 }
 
 // spacePair is a namespace on both sides.
@@ -88,27 +85,44 @@ type spacePair struct {
 	before, after *space
 	peers         []peerPair // made where the two sides differ
 	same          bool       // both sides have the same coverage
+	everyone      []int32    // the places of all peers; made when they are needed
+	tells         [2]tells   // by direction
 }
 
 type peerPair struct{ before, after *cluster.Covered }
 
-// match lines up the namespaces of both sides. A change neither adds nor removes one that has pods.
-func (r *changes) match() {
-	for i := range r.after.spaces {
-		a := &r.after.spaces[i]
-		at, ok := r.before.index[a.n.Name]
-		if !ok {
-			continue
-		}
-		p := spacePair{before: &r.before.spaces[at], after: a}
-		if p.same = p.before.coverage == a.coverage; !p.same {
-			p.peers = matchPeers(p.before.coverage.Workloads, a.coverage.Workloads)
-			r.peers += len(p.peers)
-		} else {
-			r.peers += len(a.coverage.Workloads)
-		}
-		r.spaces = append(r.spaces, p)
+// pair lines up the two sides of a namespace; nil where it is not on both. A change neither adds nor removes one that
+// has pods.
+func (r *changes) pair(name string) *spacePair {
+	if p, done := r.pairs[name]; done {
+		return p
 	}
+	var p *spacePair
+	b, a := r.before.s.Namespace(name), r.after.s.Namespace(name)
+	if b != nil && a != nil {
+		p = &spacePair{before: r.before.space(b), after: r.after.space(a)}
+		if p.same = p.before.coverage == p.after.coverage; !p.same {
+			p.peers = matchPeers(p.before.coverage.Workloads, p.after.coverage.Workloads)
+		}
+	}
+	r.pairs[name] = p
+	return p
+}
+
+// size counts the peers in the namespace.
+func (p *spacePair) size() int {
+	if p.same {
+		return len(p.after.coverage.Workloads)
+	}
+	return len(p.peers)
+}
+
+// peer gives one of them.
+func (p *spacePair) peer(i int32) peerPair {
+	if p.same {
+		return peerPair{&p.before.coverage.Workloads[i], &p.after.coverage.Workloads[i]}
+	}
+	return p.peers[i]
 }
 
 func matchPeers(before, after []cluster.Covered) []peerPair {
@@ -133,26 +147,22 @@ func (r *changes) compare(i int, d netpol.Direction) {
 	t := &r.touched[i]
 	b, a := r.before.nearOf(t.Before, d), r.after.nearOf(t.After, d)
 	seen := sameToPeers(b.e, a.e)
-	for j := range r.spaces {
-		p := &r.spaces[j]
-		n := len(p.after.coverage.Workloads)
-		if !p.same {
-			n = len(p.peers)
-		}
-		if n == 0 {
+	for _, p := range r.suspects(b, a, seen) {
+		open := r.willing(p, opposite(d), b.e, a.e)
+		if len(open) == 0 {
 			continue
 		}
 		from, to := b.towards(p.before.n), a.towards(p.after.n)
-		if !from.uniform || !to.uniform || !from.ports.Equal(to.ports) ||
-			!from.ports.Empty() && (r.touches(p, opposite(d)) || !seen && r.distinguishes(p, opposite(d), b.e, a.e)) {
-			if r.left < n {
-				r.left = 0
-				return
-			}
-			r.left -= n
-			r.comparePeers(i, d, p, &from, &to, seen)
+		if from.uniform && to.uniform && from.ports.Equal(to.ports) &&
+			(from.ports.Empty() || !r.touches(p.after.n.Name, opposite(d)) && (seen || !r.distinguishes(p, opposite(d), b.e, a.e))) {
+			continue
 		}
-		r.extent.Compared += n
+		if r.left < len(open) {
+			r.left, r.missed = 0, r.missed+len(open)
+			continue
+		}
+		r.left -= len(open)
+		r.comparePeers(i, d, p, open, &from, &to, seen)
 	}
 	if !b.sameRules(a) {
 		was, is := b.outside(), a.outside()
@@ -187,8 +197,8 @@ func (n *near) sameRules(other *near) bool {
 }
 
 // touches reports whether the namespace has a workload that the change touches in direction d.
-func (r *changes) touches(p *spacePair, d netpol.Direction) bool {
-	for _, i := range r.in[p.after.n.Name] {
+func (r *changes) touches(namespace string, d netpol.Direction) bool {
+	for _, i := range r.in[namespace] {
 		if r.touched[i].Directions[d] {
 			return true
 		}
@@ -196,39 +206,13 @@ func (r *changes) touches(p *spacePair, d netpol.Direction) bool {
 	return false
 }
 
-// distinguishes reports whether a rule of the namespace tells the two versions of a peer apart.
-func (r *changes) distinguishes(p *spacePair, d netpol.Direction, before, after netpol.Endpoint) bool {
-	if r.after.shared.policies || !slices.Equal(before.Ports, after.Ports) {
-		return true
-	}
-	c := p.after.coverage
-	if p.after.n.Name == after.Namespace {
-		return true
-	}
-	for _, ref := range c.Foreign[d] {
-		if ref.Rule.MatchesPeer(p.after.n.Name, before) != ref.Rule.MatchesPeer(p.after.n.Name, after) {
-			return true
-		}
-	}
-	return false
-}
-
-// comparePeers compares the connections with each workload of one namespace.
-func (r *changes) comparePeers(i int, d netpol.Direction, p *spacePair, from, to *scope, seen bool) {
-	was := far{v: r.before, at: p.before, d: opposite(d), peer: from.e}
-	is := far{v: r.after, at: p.after, d: opposite(d), peer: to.e}
-	n := len(p.peers)
-	if p.same {
-		n = len(p.after.coverage.Workloads)
-	}
+// comparePeers compares the connections with some workloads of one namespace.
+func (r *changes) comparePeers(i int, d netpol.Direction, p *spacePair, peers []int32, from, to *scope, seen bool) {
+	was := far{v: r.before, at: p.before, d: opposite(d), peer: from.e, asked: from.asked}
+	is := far{v: r.after, at: p.after, d: opposite(d), peer: to.e, asked: to.asked}
 	t := &r.touched[i]
-	for j := range n {
-		pair := peerPair{}
-		if p.same {
-			pair = peerPair{&p.before.coverage.Workloads[j], &p.after.coverage.Workloads[j]}
-		} else {
-			pair = p.peers[j]
-		}
+	for _, j := range peers {
+		pair := p.peer(j)
 		if pair.after.Namespace == t.After.Namespace && pair.after.Kind == t.After.Kind && pair.after.Name == t.After.Name {
 			continue // its own pods
 		}

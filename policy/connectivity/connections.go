@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
@@ -58,55 +59,69 @@ func Connections(ctx context.Context, s *cluster.Snapshot, o Options) *Graph {
 
 // atlas numbers the workloads of a snapshot and their owners.
 type atlas struct {
-	s         *cluster.Snapshot
-	shared    *shared
-	nodes     []*Node
-	workloads [][]place   // by node
-	owners    [][][]int32 // by namespace and workload: the nodes
+	s          *cluster.Snapshot
+	shared     *shared
+	namespaces []*cluster.Namespace
+	nodes      []*Node
+	workloads  [][]place   // by node
+	owners     [][][]int32 // by namespace and workload: the nodes
 }
 
 // place is where a workload is: its namespace's and its own number.
 type place struct{ space, workload int }
 
 func newAtlas(s *cluster.Snapshot, o Options) *atlas {
-	a := &atlas{s: s, shared: share(s, o, true)}
-	for i, c := range a.shared.coverage {
-		made := map[string]*Node{}
-		where := map[*Node][]place{}
-		for j := range c.Workloads {
-			w := &c.Workloads[j]
-			for _, owner := range w.Owners() {
-				key := owner.Kind + "/" + owner.Name
-				n := made[key]
-				if n == nil {
-					n = &Node{Namespace: w.Namespace, Kind: owner.Kind, Name: owner.Name, Isolated: [2]bool{true, true}, HostNetwork: true}
-					made[key] = n
-				}
-				n.Pods += owner.Pods
-				n.Workloads = append(n.Workloads, w.Workload)
-				n.HostNetwork = n.HostNetwork && w.HostNetwork
-				for d := range n.Isolated {
-					n.Isolated[d] = n.Isolated[d] && w.Isolated[d]
-				}
-				where[n] = append(where[n], place{i, j})
-			}
+	a := &atlas{s: s, shared: &shared{
+		addresses: o.Addresses, oneByOne: s.Tiers() != nil || o.Addresses != nil, coverage: map[string]*cluster.Coverage{},
+	}}
+	for n := range s.All() {
+		c := withTemplates(s, n)
+		if len(c.Workloads) == 0 {
+			continue
 		}
-		a.owners = append(a.owners, make([][]int32, len(c.Workloads)))
-		for _, n := range slices.SortedFunc(maps.Values(made), compareNodes) {
-			for _, at := range where[n] {
-				a.owners[i][at.workload] = append(a.owners[i][at.workload], int32(len(a.nodes)))
-			}
-			a.nodes, a.workloads = append(a.nodes, n), append(a.workloads, where[n])
-		}
+		a.shared.coverage[n.Name] = c
+		a.number(n, c)
 	}
 	return a
+}
+
+// number adds the nodes of a namespace.
+func (a *atlas) number(n *cluster.Namespace, c *cluster.Coverage) {
+	made := map[cluster.Owner]*Node{}
+	where := map[*Node][]place{}
+	for i := range c.Workloads {
+		w := &c.Workloads[i]
+		for _, owner := range w.Owners() {
+			key := cluster.Owner{Kind: owner.Kind, Name: owner.Name}
+			node := made[key]
+			if node == nil {
+				node = &Node{Namespace: n.Name, Kind: owner.Kind, Name: owner.Name, Isolated: [2]bool{true, true}, HostNetwork: true}
+				made[key] = node
+			}
+			node.Pods += owner.Pods
+			node.Workloads = append(node.Workloads, w.Workload)
+			node.HostNetwork = node.HostNetwork && w.HostNetwork
+			for d := range node.Isolated {
+				node.Isolated[d] = node.Isolated[d] && w.Isolated[d]
+			}
+			where[node] = append(where[node], place{len(a.namespaces), i})
+		}
+	}
+	owners := make([][]int32, len(c.Workloads))
+	for _, node := range slices.SortedFunc(maps.Values(made), compareNodes) {
+		for _, at := range where[node] {
+			owners[at.workload] = append(owners[at.workload], int32(len(a.nodes)))
+		}
+		a.nodes, a.workloads = append(a.nodes, node), append(a.workloads, where[node])
+	}
+	a.namespaces, a.owners = append(a.namespaces, n), append(a.owners, owners)
 }
 
 func (a *atlas) view() *View { return newView(a.s, a.shared) }
 
 // covered gives the workload at a place together with its namespace's coverage.
 func (a *atlas) covered(at place) (*cluster.Covered, *cluster.Coverage) {
-	c := a.shared.coverage[at.space]
+	c := a.shared.coverage[a.namespaces[at.space].Name]
 	return &c.Workloads[at.workload], c
 }
 
@@ -138,54 +153,85 @@ func (r *row) edges(nodes []*Node) []Edge {
 // surveyor works out rows; each goroutine has its own.
 type surveyor struct {
 	*atlas
-	v   *View
-	sum []Ports // by node, empty between rows
+	v          *View
+	spaces     []*space
+	everywhere []int // all places in spaces
+
+	sum     []Ports // by node, empty between rows
+	reached []int32 // nodes with a sum
+	own     []Ports // by workload of a namespace, empty between namespaces
+	places  []int32 // workloads with something of their own
 }
 
 func (a *atlas) surveyor() *surveyor {
-	return &surveyor{atlas: a, v: a.view(), sum: make([]Ports, len(a.nodes))}
+	s := &surveyor{atlas: a, v: a.view(), sum: make([]Ports, len(a.nodes))}
+	for i, n := range a.namespaces {
+		s.spaces, s.everywhere = append(s.spaces, s.v.space(n)), append(s.everywhere, i)
+	}
+	return s
 }
 
 // row works out what a node may open: what any of its workloads may.
 func (s *surveyor) row(node int32) *row {
 	out := &row{node: node}
-	first, last := len(s.nodes), -1
+	s.reached = s.reached[:0]
 	for _, at := range s.workloads[node] {
 		x, c := s.covered(at)
 		side := s.v.near(x, c, netpol.Egress)
 		out.outside = unionReach(out.outside, side.outside())
-		for i := range s.v.spaces {
-			to := &s.v.spaces[i]
-			if len(to.coverage.Workloads) == 0 {
-				continue
-			}
-			scope := side.towards(to.n)
-			if scope.uniform && scope.ports.Empty() {
-				continue
-			}
-			other := far{v: s.v, at: to, d: netpol.Ingress, peer: side.e}
-			for j := range to.coverage.Workloads {
-				y := &to.coverage.Workloads[j]
-				ports := scope.allowsWorkload(y)
-				if ports.Empty() {
-					continue
-				}
-				if ports = ports.Intersect(other.allows(y)); ports.Empty() {
-					continue
-				}
-				for _, n := range s.owners[i][j] {
-					s.sum[n] = s.sum[n].Union(ports)
-					first, last = min(first, int(n)), max(last, int(n))
-				}
-			}
+		for _, i := range s.within(side) {
+			s.survey(side, i)
 		}
 	}
-	for n := first; n <= last; n++ {
-		if ports := s.sum[n]; !ports.Empty() {
-			s.sum[n] = Ports{}
-			if int32(n) != node {
-				out.targets = append(out.targets, target{int32(n), ports})
-			}
+	slices.Sort(s.reached)
+	for _, n := range slices.Compact(s.reached) {
+		if n != node {
+			out.targets = append(out.targets, target{n, s.sum[n]})
+		}
+		s.sum[n] = Ports{}
+	}
+	return out
+}
+
+// survey adds what a side's workload may open in one namespace.
+func (s *surveyor) survey(side *near, space int) {
+	to := s.spaces[space]
+	scope := side.towards(to.n)
+	if scope.uniform && scope.ports.Empty() {
+		return
+	}
+	other := far{v: s.v, at: to, d: netpol.Ingress, peer: side.e, asked: side.asked}
+	for len(s.own) < len(to.coverage.Workloads) {
+		s.own = append(s.own, Ports{})
+	}
+	s.places = scope.gather(to, s.own, s.places[:0])
+	for _, i := range s.places {
+		own := s.own[i]
+		s.own[i] = Ports{}
+		if own.Empty() {
+			continue // done already
+		}
+		ports := own.Intersect(other.allows(&to.coverage.Workloads[i]))
+		if ports.Empty() {
+			continue
+		}
+		for _, n := range s.owners[space][i] {
+			s.sum[n] = s.sum[n].Union(ports)
+			s.reached = append(s.reached, n)
+		}
+	}
+}
+
+// within gives the namespaces in which a side may allow something.
+func (s *surveyor) within(side *near) []int {
+	names := map[string]bool{}
+	if !side.governed || !side.isolated || s.shared.oneByOne || !side.reach(side.rules, names) {
+		return s.everywhere
+	}
+	out := make([]int, 0, len(names))
+	for name := range names {
+		if i, found := slices.BinarySearchFunc(s.namespaces, name, func(n *cluster.Namespace, name string) int { return strings.Compare(n.Name, name) }); found {
+			out = append(out, i)
 		}
 	}
 	return out

@@ -55,7 +55,7 @@ type RuleVerdict struct {
 
 // Explain tells whether from may connect to to in the cluster that s shows, on port or, where that is nil, on which
 // ports. Of a node with several kinds of pods the first is explained; Split tells them apart. A range has to be one that
-// no policy splits: its first address stands for all of it.
+// no policy splits: one address stands for all of it.
 func Explain(s *cluster.Snapshot, from, to Endpoint, port *netpol.Port) *Explanation {
 	v := NewView(s)
 	asked := allPorts
@@ -85,7 +85,7 @@ func (n *Node) Split() []*Node {
 // peer gives an endpoint as policies see it.
 func (v *View) peer(e Endpoint) netpol.Endpoint {
 	if e.Node == nil {
-		return netpol.Endpoint{Addresses: []netip.Addr{e.Range.First}}
+		return netpol.Endpoint{Addresses: []netip.Addr{e.Range.sample()}}
 	}
 	return v.endpoint(e.Node.Workloads[0])
 }

@@ -1,17 +1,20 @@
 package connectivity
 
 import (
+	"slices"
+
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
-// far is the other side of one workload's connections with the pods of one namespace.
+// far is the other side of one workload's connections with the pods of one namespace. A view has one at a time.
 type far struct {
-	v      *View
-	at     *space
-	d      netpol.Direction // as the pods of the namespace see it
-	peer   netpol.Endpoint
-	grants []grant // by policy of the namespace; made when the first isolated pod is asked about
+	v     *View
+	at    *space
+	d     netpol.Direction // as the pods of the namespace see it
+	peer  netpol.Endpoint
+	asked int  // the peer's number, see picker
+	made  bool // the view holds the grants by policy of the namespace: since an isolated pod has been asked about
 }
 
 // grant is what one policy allows its pods with the peer.
@@ -25,17 +28,17 @@ func (f *far) allows(y *cluster.Covered) Ports {
 	switch {
 	case y.HostNetwork:
 		return allPorts
-	case f.v.shared.policies:
+	case f.v.shared.oneByOne:
 		return f.v.near(y, f.at.coverage, f.d).allows(f.peer)
 	case !y.Isolated[f.d]:
 		return allPorts
 	}
-	if f.grants == nil {
+	if !f.made {
 		f.grant()
 	}
 	var out Ports
 	for _, i := range y.Policies {
-		g := &f.grants[i]
+		g := &f.v.grants[i]
 		out = out.Union(g.ports)
 		for _, r := range g.named {
 			out = out.Union(resolve(r.Ports, y.Ports))
@@ -45,28 +48,30 @@ func (f *far) allows(y *cluster.Covered) Ports {
 }
 
 func (f *far) grant() {
-	c := f.at.coverage
-	f.grants = make([]grant, len(c.Policies))
-	if f.at.n.Name != f.peer.Namespace {
-		for _, ref := range f.v.towards(f.at, f.d, f.peer.Namespace) {
-			f.add(int(ref.Policy), ref.Rule)
-		}
-		return
-	}
-	for i, p := range c.Policies {
-		if p.Isolates[f.d] {
-			for j := range p.Rules[f.d] {
-				f.add(i, &p.Rules[f.d][j])
-			}
+	n := len(f.at.coverage.Policies)
+	f.made, f.v.grants = true, slices.Grow(f.v.grants[:0], n)[:n]
+	clear(f.v.grants)
+	for _, p := range f.v.towards(f.at, f.d, f.peer.Namespace) {
+		if p.everyone || f.picked(p.pods) {
+			f.add(&f.v.grants[p.policy], p.rule)
 		}
 	}
 }
 
-func (f *far) add(policy int, r *netpol.Rule) {
-	if !r.MatchesPeer(f.at.n.Name, f.peer) {
-		return
+// picked reports whether one of the selectors selects the peer.
+func (f *far) picked(pods []*picker) bool {
+	if !f.peer.Governed() {
+		return false // no selector matches it
 	}
-	g := &f.grants[policy]
+	for _, p := range pods {
+		if p.picks(f.asked, f.peer.Labels) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *far) add(g *grant, r *netpol.Rule) {
 	ports, named := f.v.fixed(r.Ports)
 	switch {
 	case !named:

@@ -9,6 +9,7 @@ import (
 type near struct {
 	v        *View
 	d        netpol.Direction
+	asked    int // its number, see picker
 	e        netpol.Endpoint
 	governed bool // policies apply to it
 	isolated bool
@@ -18,7 +19,8 @@ type near struct {
 
 // near gives the side of a workload of the namespace whose coverage c is.
 func (v *View) near(w *cluster.Covered, c *cluster.Coverage, d netpol.Direction) *near {
-	n := &near{v: v, d: d, e: v.endpoint(w.Workload), isolated: w.Isolated[d]}
+	v.asked++
+	n := &near{v: v, d: d, asked: v.asked, e: v.endpoint(w.Workload), isolated: w.Isolated[d]}
 	if n.governed = n.e.Governed(); !n.governed {
 		return n
 	}
@@ -103,13 +105,11 @@ type scope struct {
 	rules   []scopedRule
 }
 
-// scopedRule is what is left of a rule in one namespace.
+// scopedRule is a rule towards the pods of one namespace, with its ports.
 type scopedRule struct {
-	*netpol.Rule
-	everyone bool               // it has no peers, so it matches what selectors cannot, too
-	pods     []*netpol.Selector // combined by OR; nil is all pods
-	ports    Ports              // unless they depend on the peer
-	perPeer  bool
+	peerRule
+	ports   Ports // unless they depend on the peer
+	perPeer bool
 }
 
 // towards prepares the side for the pods of namespace ns.
@@ -118,7 +118,7 @@ func (n *near) towards(ns *cluster.Namespace) scope {
 	switch {
 	case !n.governed:
 		s.uniform, s.ports = true, allPorts
-	case n.v.shared.policies: // every pair by itself
+	case n.v.shared.oneByOne: // every pair by itself
 	case !n.isolated:
 		s.uniform, s.ports = true, allPorts
 	default:
@@ -133,14 +133,14 @@ func (n *near) towards(ns *cluster.Namespace) scope {
 }
 
 func (n *near) scoped(r *netpol.Rule, ns *cluster.Namespace) (out scopedRule, some bool) {
-	out = scopedRule{Rule: r, everyone: len(r.Peers) == 0}
+	out = scopedRule{peerRule: peerRule{rule: r, everyone: len(r.Peers) == 0}}
 	for i := range r.Peers {
 		p := &r.Peers[i]
 		if p.Block != nil {
 			continue
 		}
 		if p.Namespaces == nil && n.e.Namespace == ns.Name || p.Namespaces != nil && n.v.chooses(p.Namespaces, ns) {
-			out.pods = append(out.pods, p.Pods)
+			out.pods = append(out.pods, n.v.picker(p.Pods))
 		}
 	}
 	if !out.everyone && len(out.pods) == 0 {
@@ -158,24 +158,26 @@ func (n *near) scoped(r *netpol.Rule, ns *cluster.Namespace) (out scopedRule, so
 	return out, true
 }
 
+// portsWith gives the ports that the rule allows with a workload that it matches.
+func (r *scopedRule) portsWith(y *cluster.Covered) Ports {
+	if r.perPeer {
+		return resolve(r.rule.Ports, y.Ports)
+	}
+	return r.ports
+}
+
 // allowsWorkload gives the ports that the near side allows between itself and a workload of the namespace.
 func (s *scope) allowsWorkload(y *cluster.Covered) Ports {
 	if s.uniform {
 		return s.ports
 	}
-	if s.v.shared.policies {
+	if s.v.shared.oneByOne {
 		return s.allows(s.v.endpoint(y.Workload))
 	}
 	var out Ports
 	for i := range s.rules {
-		r := &s.rules[i]
-		if !r.matches(y) {
-			continue
-		}
-		if r.perPeer {
-			out = out.Union(resolve(r.Ports, y.Ports))
-		} else {
-			out = out.Union(r.ports)
+		if r := &s.rules[i]; r.matches(y) {
+			out = out.Union(r.portsWith(y))
 		}
 	}
 	return out
@@ -189,10 +191,42 @@ func (r *scopedRule) matches(y *cluster.Covered) bool {
 	if y.HostNetwork {
 		return false
 	}
-	for _, sel := range r.pods {
-		if sel == nil || sel.Matches(y.Labels) {
+	for _, p := range r.pods {
+		if p == nil || p.sel.Matches(y.Labels) {
 			return true
 		}
 	}
 	return false
+}
+
+// gather puts what the near side allows with each workload of the namespace into sums, by place, and gives the places
+// where something is allowed, each at least once. The sums have to be empty.
+func (s *scope) gather(at *space, sums []Ports, places []int32) []int32 {
+	add := func(i int32, ports Ports) {
+		if !ports.Empty() {
+			sums[i], places = sums[i].Union(ports), append(places, i)
+		}
+	}
+	workloads := at.coverage.Workloads
+	if s.uniform || s.v.shared.oneByOne {
+		for i := range workloads {
+			add(int32(i), s.allowsWorkload(&workloads[i]))
+		}
+		return places
+	}
+	for i := range s.rules {
+		r := &s.rules[i]
+		if r.everyone {
+			for j := range workloads {
+				add(int32(j), r.portsWith(&workloads[j]))
+			}
+			continue
+		}
+		for _, p := range r.pods {
+			for _, j := range at.pick(p) {
+				add(j, r.portsWith(&workloads[j]))
+			}
+		}
+	}
+	return places
 }

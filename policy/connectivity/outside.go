@@ -26,12 +26,21 @@ var families = [...]Range{
 func (n *near) outside() []Reach {
 	var out []Reach
 	for _, r := range split(n.blocks(nil)) {
-		ports := n.allows(netpol.Endpoint{Addresses: []netip.Addr{r.First}})
+		ports := n.allows(netpol.Endpoint{Addresses: []netip.Addr{r.sample()}})
 		if !ports.Empty() {
 			out = appendReach(out, Reach{r, ports})
 		}
 	}
 	return out
+}
+
+// sample gives an address that stands for all of a range which no policy splits. IPv4-mapped IPv6 addresses count as
+// IPv4, so the one with which a range of IPv6 may begin does not stand for the rest of it.
+func (r Range) sample() netip.Addr {
+	if r.First.Is4In6() {
+		return r.Last
+	}
+	return r.First
 }
 
 // appendReach appends r, joined with the last one where they touch and are alike.

@@ -68,11 +68,13 @@ func (p Ports) Empty() bool { return len(p.ranges) == 0 }
 
 // All reports whether the set holds every port of every protocol.
 func (p Ports) All() bool {
-	return len(p.ranges) == len(protocols) && p.ranges[0] == allPorts.ranges[0] && p.ranges[1] == allPorts.ranges[1] && p.ranges[2] == allPorts.ranges[2]
+	return len(p.ranges) == len(protocols) && &p.ranges[0] == &allPorts.ranges[0] || len(p.ranges) == len(protocols) && p.ranges[0] == allPorts.ranges[0] && p.ranges[1] == allPorts.ranges[1] && p.ranges[2] == allPorts.ranges[2]
 }
 
 // Equal reports whether both sets hold the same.
-func (p Ports) Equal(q Ports) bool { return slices.Equal(p.ranges, q.ranges) }
+func (p Ports) Equal(q Ports) bool {
+	return len(p.ranges) == len(q.ranges) && (len(p.ranges) == 0 || &p.ranges[0] == &q.ranges[0] || slices.Equal(p.ranges, q.ranges))
+}
 
 // Contains reports whether the set holds port.
 func (p Ports) Contains(port netpol.Port) bool {
@@ -89,7 +91,7 @@ func (p Ports) Union(q Ports) Ports {
 	switch {
 	case p.Empty() || q.All():
 		return q
-	case q.Empty() || p.All():
+	case q.Empty() || p.All() || p.Equal(q):
 		return p
 	}
 	return PortsOf(append(slices.Clone(p.ranges), q.ranges...)...)
