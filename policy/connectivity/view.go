@@ -3,8 +3,6 @@ package connectivity
 import (
 	"net/netip"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
@@ -44,55 +42,6 @@ type space struct {
 	towardsTo [2]string
 	// picked are the places of the workloads that a podSelector selects.
 	picked map[*picker][]int32
-}
-
-// peerRule is what is left of a rule towards the pods of one namespace.
-type peerRule struct {
-	policy   int32 // its policy's place in the coverage
-	rule     *netpol.Rule
-	everyone bool      // it has no peers, so it matches what selectors cannot, too
-	pods     []*picker // combined by OR; nil is all pods
-}
-
-// foreignRule is a rule with its peers in other namespaces.
-type foreignRule struct {
-	policy   int32
-	rule     *netpol.Rule
-	everyone bool
-	peers    []foreignPeer
-}
-
-// foreignPeer is one of them: pods of some namespaces, nil for all of either.
-type foreignPeer struct {
-	namespaces *selection
-	pods       *picker
-}
-
-// picker is a podSelector, and what it says about the workload that was asked about last.
-type picker struct {
-	sel    *netpol.Selector
-	asked  int
-	answer bool
-}
-
-// selection is what a namespaceSelector selects.
-type selection struct {
-	names map[string]bool
-	list  []*cluster.Namespace // sorted by name
-	// asked is the namespace that was asked about last.
-	asked  string
-	answer bool
-}
-
-// has reports whether the namespace is selected.
-func (s *selection) has(namespace string) bool {
-	if s == nil {
-		return true
-	}
-	if s.asked != namespace {
-		s.asked, s.answer = namespace, s.names[namespace]
-	}
-	return s.answer
 }
 
 // NewView makes a view of the live workloads that s holds.
@@ -162,75 +111,6 @@ func (v *View) endpoint(w *cluster.Workload) netpol.Endpoint {
 	return e
 }
 
-// chooses reports whether sel selects the namespace.
-func (v *View) chooses(sel *netpol.Selector, n *cluster.Namespace) bool {
-	return sel.Everything() || v.selection(sel).names[n.Name]
-}
-
-// selection gives the namespaces that sel selects.
-func (v *View) selection(sel *netpol.Selector) *selection {
-	x := v.chosen[sel]
-	if x != nil {
-		return x
-	}
-	text := sel.String()
-	if x = v.chosenByText[text]; x == nil {
-		x = &selection{names: map[string]bool{}}
-		for n := range v.s.SelectNamespaces(*sel) {
-			x.names[n.Name], x.list = true, append(x.list, n)
-		}
-		v.chosenByText[text] = x
-	}
-	v.chosen[sel] = x
-	return x
-}
-
-// picker gives what is remembered about a podSelector, nil for one that selects all pods.
-func (v *View) picker(sel *netpol.Selector) *picker {
-	if sel == nil || sel.Everything() {
-		return nil
-	}
-	x := v.pickers[sel]
-	if x != nil {
-		return x
-	}
-	text := sel.String()
-	if x = v.pickersByText[text]; x == nil {
-		x = &picker{sel: sel}
-		v.pickersByText[text] = x
-	}
-	v.pickers[sel] = x
-	return x
-}
-
-// picks reports whether the selector selects the workload that is asked about, whose labels are given.
-func (p *picker) picks(asked int, l labels.Set) bool {
-	if p == nil {
-		return true
-	}
-	if p.asked != asked {
-		p.asked, p.answer = asked, p.sel.Matches(l)
-	}
-	return p.answer
-}
-
-// pick gives the places of the namespace's workloads that the selector selects.
-func (x *space) pick(p *picker) []int32 {
-	places, done := x.picked[p]
-	if !done {
-		for i := range x.coverage.Workloads {
-			if w := &x.coverage.Workloads[i]; !w.HostNetwork && (p == nil || p.sel.Matches(w.Labels)) {
-				places = append(places, int32(i))
-			}
-		}
-		if x.picked == nil {
-			x.picked = map[*picker][]int32{}
-		}
-		x.picked[p] = places
-	}
-	return places
-}
-
 // fixed gives the ports of a rule that names none, and whether it names any, which depend on the destination.
 func (v *View) fixed(items []netpol.PortMatch) (ports Ports, named bool) {
 	if len(items) == 0 {
@@ -245,88 +125,6 @@ func (v *View) fixed(items []netpol.PortMatch) (ports Ports, named bool) {
 		v.ports[&items[0]] = ports
 	}
 	return ports, named
-}
-
-// towards gives the rules of a namespace that can match pods of the other one in direction d.
-func (v *View) towards(at *space, d netpol.Direction, other string) []peerRule {
-	if at.towardsTo[d] == other {
-		return at.towards[d]
-	}
-	at.towardsTo[d], at.towards[d] = other, at.towards[d][:0]
-	if other == at.n.Name {
-		v.within(at, d)
-		return at.towards[d]
-	}
-	for i := range v.foreign(at, d) {
-		r := &at.foreign[d][i]
-		p := peerRule{policy: r.policy, rule: r.rule, everyone: r.everyone}
-		for _, peer := range r.peers {
-			if peer.namespaces.has(other) {
-				p.pods = append(p.pods, peer.pods)
-			}
-		}
-		if p.everyone || len(p.pods) > 0 {
-			at.towards[d] = append(at.towards[d], p)
-		}
-	}
-	return at.towards[d]
-}
-
-// within is towards for the namespace's own pods.
-func (v *View) within(at *space, d netpol.Direction) {
-	e := netpol.Endpoint{NamespaceLabels: v.s.NamespaceLabels(at.n.Name)}
-	for i, policy := range at.coverage.Policies {
-		if !policy.Isolates[d] {
-			continue
-		}
-		for j := range policy.Rules[d] {
-			r := &policy.Rules[d][j]
-			p := peerRule{policy: int32(i), rule: r, everyone: len(r.Peers) == 0}
-			for k := range r.Peers {
-				if peer := &r.Peers[k]; peer.Block == nil && peer.MatchesNamespace(at.n.Name, at.n.Name, e) {
-					p.pods = append(p.pods, v.picker(peer.Pods))
-				}
-			}
-			if p.everyone || len(p.pods) > 0 {
-				at.towards[d] = append(at.towards[d], p)
-			}
-		}
-	}
-}
-
-// foreign gives the rules of a namespace that can match pods of others.
-func (v *View) foreign(at *space, d netpol.Direction) []foreignRule {
-	if at.foreign[d] != nil || len(at.coverage.Foreign[d]) == 0 {
-		return at.foreign[d]
-	}
-	for _, ref := range at.coverage.Foreign[d] {
-		r := foreignRule{policy: ref.Policy, rule: ref.Rule, everyone: len(ref.Rule.Peers) == 0}
-		for i := range ref.Rule.Peers {
-			peer := &ref.Rule.Peers[i]
-			switch {
-			case peer.Namespaces == nil: // an ipBlock, or pods of its own namespace
-			case peer.Namespaces.Everything():
-				r.peers = append(r.peers, foreignPeer{nil, v.picker(peer.Pods)})
-			default:
-				r.peers = append(r.peers, foreignPeer{v.selection(peer.Namespaces), v.picker(peer.Pods)})
-			}
-		}
-		at.foreign[d] = append(at.foreign[d], r)
-	}
-	return at.foreign[d]
-}
-
-// mayMatch reports whether some peer of the rule looks for pods in the namespace other.
-func mayMatch(r *netpol.Rule, own, other string, e netpol.Endpoint) bool {
-	if len(r.Peers) == 0 {
-		return true
-	}
-	for i := range r.Peers {
-		if p := &r.Peers[i]; p.Block == nil && p.MatchesNamespace(own, other, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // Side gives the ports that the subject's own side allows in direction d between itself and the peer, whatever the peer
