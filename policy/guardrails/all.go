@@ -6,15 +6,23 @@ import "github.com/bulkhead-dev/bulkhead/policy"
 // All gives every guardrail, sorted by slug.
 func All() []policy.Guardrail {
 	return []policy.Guardrail{
+		andOr,
+		baselineNullified,
+		connectivityDiff,
 		dnsCut,
 		dnsDeadPeer,
 		dnsTCP,
+		exceptDefeated,
 		isolationLost,
+		isolationSideEffect,
 		labelDropsPolicy,
 		metadataOpen,
+		nsLabelImpact,
+		oneSided,
 		peerNoNamespace,
 		peerNoPods,
 		rulesIgnored,
 		selectorNoPods,
+		tenantCrossing,
 	}
 }

@@ -15,6 +15,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 	"sigs.k8s.io/yaml"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
@@ -22,7 +24,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 )
 
-// Fixture is one file: allow-<why>.yaml, warn-<why>.yaml or deny-<why>.yaml in the folder of its guardrail.
+// Fixture is one file in the folder of its guardrail, named after what is done at most: allow-<why>.yaml,
+// audit-<why>.yaml, warn-<why>.yaml or deny-<why>.yaml.
 type Fixture struct {
 	// Guardrail is the folder's name, Name the file's without ".yaml".
 	Guardrail, Name string `json:"-"`
@@ -50,6 +53,14 @@ type Request struct {
 	// Pod is an edit of a running pod of the cluster: the first one of this Deployment gets these labels; a null value
 	// removes the label.
 	Pod *PodEdit `json:"pod,omitempty"`
+	// User is who asks; nil is somebody without a name.
+	User *User `json:"user,omitempty"`
+}
+
+// User is the requester as the API server knows them. Source: admission/v1 AdmissionRequest.userInfo.
+type User struct {
+	Name   string   `json:"name"`
+	Groups []string `json:"groups,omitempty"`
 }
 
 // PodEdit changes labels of one pod of a workload, as "kubectl label pod" does.
@@ -71,6 +82,9 @@ type Want struct {
 	FixSay string `json:"fixSay,omitempty"`
 	Fix    string `json:"fix,omitempty"`
 }
+
+// outcomes are the beginnings of fixtures' names.
+var outcomes = [...]string{"allow-", "audit-", "warn-", "deny-"}
 
 // Load reads the fixtures below dir (testdata), sorted by guardrail and name.
 func Load(dir string) ([]*Fixture, error) {
@@ -94,8 +108,8 @@ func Load(dir string) ([]*Fixture, error) {
 		if f.Why == "" {
 			return nil, fmt.Errorf("%s: say in \"why\" what the fixture proves", path)
 		}
-		if !slices.ContainsFunc([]string{"allow-", "warn-", "deny-"}, func(p string) bool { return strings.HasPrefix(f.Name, p) }) {
-			return nil, fmt.Errorf("%s: the name has to start with allow-, warn- or deny-", path)
+		if !slices.ContainsFunc(outcomes[:], func(o string) bool { return strings.HasPrefix(f.Name, o) }) {
+			return nil, fmt.Errorf("%s: the name has to start with one of %s", path, strings.Join(outcomes[:], ", "))
 		}
 		out = append(out, f)
 	}
@@ -120,7 +134,9 @@ func decode(raw *runtime.RawExtension) (runtime.Object, error) {
 		return nil, nil
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, networkingv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, networkingv1.AddToScheme, v1alpha1.AddToScheme, v1alpha2.AddToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -157,6 +173,9 @@ func (f *Fixture) Change(cfg *config.Config) (*policy.Change, error) {
 		return nil, err
 	}
 	c.Disclose = cfg.DiscloseOtherNamespaces
+	if u := f.Request.User; u != nil {
+		c.Requester = policy.Requester{Name: u.Name, Groups: u.Groups}
+	}
 	return c, nil
 }
 
@@ -190,6 +209,12 @@ func (f *Fixture) change(w *world, cfg *config.Config, old, new runtime.Object) 
 		}
 		w.ensureNamespace(o.Namespace)
 		return policy.PolicyChange(w.snapshot(cfg), oldPolicy, newPolicy)
+	case *corev1.Namespace:
+		stored := w.namespaces[o.Name]
+		if stored == nil || new == nil || f.Request.Operation != policy.Update {
+			return nil, fmt.Errorf("request: of namespaces only the update of one in the cluster is reviewed, not %s of %s", f.Request.Operation, o.Name)
+		}
+		return policy.NamespaceChange(w.snapshot(cfg), stored, withNameLabel(o)), nil
 	case *corev1.Pod:
 		w.ensureNamespace(o.Namespace)
 		n := cluster.WorkloadOf(o)

@@ -88,7 +88,7 @@ func checkCoverage(t *testing.T, guardrails []policy.Guardrail, fixtures []*Fixt
 			}
 		}
 		if !passing || !violating {
-			t.Errorf("%s: needs at least one allow- fixture and one warn- or deny- fixture in %s", guardrails[i].Slug, filepath.Join(dir, guardrails[i].Slug))
+			t.Errorf("%s: needs at least one allow- fixture and one audit-, warn- or deny- fixture in %s", guardrails[i].Slug, filepath.Join(dir, guardrails[i].Slug))
 		}
 	}
 	folders, err := os.ReadDir(dir)

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
@@ -21,7 +23,7 @@ import (
 // world is a cluster whose controllers have run.
 type world struct {
 	builder    *cluster.Builder
-	namespaces map[string]bool
+	namespaces map[string]*corev1.Namespace
 	policies   map[string]*networkingv1.NetworkPolicy // by namespace/name
 	templates  map[string]runtime.Object              // by kind/namespace/name
 	pods       map[string][]*corev1.Pod               // by namespace/owner
@@ -30,7 +32,7 @@ type world struct {
 
 func newWorld() *world {
 	return &world{
-		builder: cluster.NewBuilder(cluster.Options{}), namespaces: map[string]bool{},
+		builder: cluster.NewBuilder(cluster.Options{}), namespaces: map[string]*corev1.Namespace{},
 		policies: map[string]*networkingv1.NetworkPolicy{}, templates: map[string]runtime.Object{}, pods: map[string][]*corev1.Pod{},
 	}
 }
@@ -41,19 +43,25 @@ func (w *world) snapshot(cfg *config.Config) *cluster.Snapshot {
 }
 
 func (w *world) ensureNamespace(name string) {
-	if !w.namespaces[name] {
+	if w.namespaces[name] == nil {
 		w.namespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
 }
 
 func (w *world) namespace(ns *corev1.Namespace) {
+	ns = withNameLabel(ns)
+	w.namespaces[ns.Name] = ns
+	w.builder.SetNamespace(ns)
+}
+
+// withNameLabel sets the label that the API server sets before admission.
+func withNameLabel(ns *corev1.Namespace) *corev1.Namespace {
 	ns = ns.DeepCopy()
 	if ns.Labels == nil {
 		ns.Labels = map[string]string{}
 	}
-	ns.Labels[corev1.LabelMetadataName] = ns.Name // as the API server does
-	w.namespaces[ns.Name] = true
-	w.builder.SetNamespace(ns)
+	ns.Labels[corev1.LabelMetadataName] = ns.Name
+	return ns
 }
 
 // add puts obj into the cluster, and what its controller would make of it.
@@ -61,6 +69,12 @@ func (w *world) add(obj runtime.Object) error {
 	if ns, ok := obj.(*corev1.Namespace); ok {
 		w.namespace(ns)
 		return nil
+	}
+	if p, err := tierPolicy(obj); p != nil || err != nil {
+		if err == nil {
+			w.builder.SetTierPolicy(p)
+		}
+		return err
 	}
 	if o, ok := obj.(metav1.Object); ok {
 		w.ensureNamespace(o.GetNamespace())
@@ -110,6 +124,19 @@ func (w *world) add(obj runtime.Object) error {
 			func(int) map[string]string { return map[string]string{"job-name": o.Name} })
 	}
 	return nil
+}
+
+// tierPolicy compiles a policy of the whole cluster; of any other object it gives nil.
+func tierPolicy(obj runtime.Object) (*netpol.TierPolicy, error) {
+	switch o := obj.(type) {
+	case *v1alpha2.ClusterNetworkPolicy:
+		return netpol.CompileClusterNetworkPolicy(o)
+	case *v1alpha1.AdminNetworkPolicy:
+		return netpol.CompileAdminNetworkPolicy(o)
+	case *v1alpha1.BaselineAdminNetworkPolicy:
+		return netpol.CompileBaselineAdminNetworkPolicy(o)
+	}
+	return nil, nil
 }
 
 func replicas(n *int32) int {
