@@ -36,7 +36,7 @@ allows, warns or denies with the reason and a fix that works.`,
 		return usageError{fmt.Errorf("%w; see %q", err, cmd.CommandPath()+" --help")}
 	})
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(newServe(), newVersion())
+	root.AddCommand(newServe(), newConnections(), newExplainConnection(), newDiff(), newVersion())
 	return root
 }
 

@@ -1,0 +1,176 @@
+package manifest
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
+
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// Object is what a snapshot keeps of one object. It must not be changed.
+type Object struct {
+	Kind string
+	// Namespace is empty for the kinds of the whole cluster.
+	Namespace, Name string
+	// Source is where it was read.
+	Source Source
+
+	controller reference // what made it; empty where nothing did
+	// value is a *corev1.Namespace, *netpol.Policy, *netpol.TierPolicy, *cluster.Service, *cluster.Template,
+	// *cluster.Pod, or a *corev1.Pod whose owner depends on the other objects; nil for a template that another controls.
+	value any
+}
+
+// reference names an object of a namespace.
+type reference struct{ kind, name string }
+
+type key struct{ kind, namespace, name string }
+
+func (o *Object) key() key { return key{o.Kind, o.Namespace, o.Name} }
+
+// made gives the key of the object that made o; ok is false where none did.
+func (o *Object) maker() (k key, ok bool) {
+	return key{o.controller.kind, o.Namespace, o.controller.name}, o.controller.name != ""
+}
+
+// String names the object for people: "NetworkPolicy shop/api".
+func (o *Object) String() string {
+	if o.Namespace == "" {
+		return o.Kind + " " + o.Name
+	}
+	return o.Kind + " " + o.Namespace + "/" + o.Name
+}
+
+// New keeps of a typed object what a snapshot needs. It fails for a policy that does not compile, with an error that
+// lists the fields, and for a kind that no snapshot has.
+func New(obj metav1.Object) (Object, error) {
+	o := Object{Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	if c := metav1.GetControllerOfNoCopy(obj); c != nil {
+		o.controller = reference{c.Kind, c.Name}
+	}
+	var err error
+	switch v := obj.(type) {
+	case *corev1.Namespace:
+		o.Kind, o.Namespace, o.value = "Namespace", "", slimNamespace(v)
+	case *corev1.Service:
+		o.Kind, o.value = "Service", cluster.ServiceOf(v)
+	case *corev1.Pod:
+		o.Kind, o.value = "Pod", keepPod(v)
+	case *networkingv1.NetworkPolicy:
+		o.Kind = "NetworkPolicy"
+		o.value, err = netpol.Compile(v)
+	case *v1alpha2.ClusterNetworkPolicy:
+		o.Kind, o.Namespace = "ClusterNetworkPolicy", ""
+		o.value, err = netpol.CompileClusterNetworkPolicy(v)
+	case *v1alpha1.AdminNetworkPolicy:
+		o.Kind, o.Namespace = "AdminNetworkPolicy", ""
+		o.value, err = netpol.CompileAdminNetworkPolicy(v)
+	case *v1alpha1.BaselineAdminNetworkPolicy:
+		o.Kind, o.Namespace = "BaselineAdminNetworkPolicy", ""
+		o.value, err = netpol.CompileBaselineAdminNetworkPolicy(v)
+	default:
+		meta, kind, template, ok := podTemplate(obj)
+		if !ok {
+			return Object{}, fmt.Errorf("%T has no place in a snapshot", obj)
+		}
+		o.Kind = kind
+		if t := cluster.NewTemplate(kind, meta, template); !t.Controlled {
+			o.value = t
+		}
+	}
+	return o, err
+}
+
+// podTemplate is cluster.PodTemplate with ReplicationController, the oldest of the kinds with a pod template.
+func podTemplate(obj any) (meta *metav1.ObjectMeta, kind string, template *corev1.PodTemplateSpec, ok bool) {
+	if rc, isRC := obj.(*corev1.ReplicationController); isRC {
+		if rc.Spec.Template == nil {
+			return &rc.ObjectMeta, "ReplicationController", &corev1.PodTemplateSpec{}, true
+		}
+		return &rc.ObjectMeta, "ReplicationController", rc.Spec.Template, true
+	}
+	return cluster.PodTemplate(obj)
+}
+
+// slimNamespace keeps what a snapshot reads, and the label that the API server sets on every namespace.
+func slimNamespace(ns *corev1.Namespace) *corev1.Namespace {
+	out := newNamespace(ns.Name)
+	for k, v := range ns.Labels {
+		if k != corev1.LabelMetadataName {
+			out.Labels[k] = v
+		}
+	}
+	out.DeletionTimestamp, out.Status.Phase = ns.DeletionTimestamp, ns.Status.Phase
+	return out
+}
+
+func newNamespace(name string) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelMetadataName: name}}}
+}
+
+// keepPod keeps the pod whole, as far as a snapshot reads it, where its owner may be another object's: the pod of a
+// ReplicaSet or Job counts for the Deployment or CronJob that made that.
+func keepPod(p *corev1.Pod) any {
+	c := metav1.GetControllerOfNoCopy(p)
+	if c == nil || c.Kind != "ReplicaSet" && c.Kind != "Job" || !cluster.Governed(p) {
+		return cluster.PodOf(p)
+	}
+	if w := cluster.WorkloadOf(p); w.Kind != c.Kind {
+		return cluster.PodOf(p) // it names its Deployment by itself
+	}
+	out := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name, Labels: p.Labels, OwnerReferences: []metav1.OwnerReference{*c}},
+		Spec:       corev1.PodSpec{DNSPolicy: p.Spec.DNSPolicy, HostNetwork: p.Spec.HostNetwork},
+		Status:     corev1.PodStatus{Phase: p.Status.Phase, PodIP: p.Status.PodIP, PodIPs: p.Status.PodIPs},
+	}
+	for i := range p.Spec.Containers {
+		out.Spec.Containers = append(out.Spec.Containers, corev1.Container{Ports: p.Spec.Containers[i].Ports})
+	}
+	return out
+}
+
+// kind is one kind that is read.
+type kind struct {
+	group, version, name string
+	clusterScoped        bool
+	strict               bool // policies: a field that the API does not know is refused
+	make                 func() metav1.Object
+}
+
+func (k kind) apiVersion() string {
+	if k.group == "" {
+		return k.version
+	}
+	return k.group + "/" + k.version
+}
+
+// kinds lists what is read. It is a function so that nothing can change it.
+func kinds() []kind {
+	return []kind{
+		{"", "v1", "Namespace", true, false, func() metav1.Object { return &corev1.Namespace{} }},
+		{"", "v1", "Pod", false, false, func() metav1.Object { return &corev1.Pod{} }},
+		{"", "v1", "Service", false, false, func() metav1.Object { return &corev1.Service{} }},
+		{"", "v1", "ReplicationController", false, false, func() metav1.Object { return &corev1.ReplicationController{} }},
+		{"apps", "v1", "Deployment", false, false, func() metav1.Object { return &appsv1.Deployment{} }},
+		{"apps", "v1", "StatefulSet", false, false, func() metav1.Object { return &appsv1.StatefulSet{} }},
+		{"apps", "v1", "DaemonSet", false, false, func() metav1.Object { return &appsv1.DaemonSet{} }},
+		{"apps", "v1", "ReplicaSet", false, false, func() metav1.Object { return &appsv1.ReplicaSet{} }},
+		{"batch", "v1", "Job", false, false, func() metav1.Object { return &batchv1.Job{} }},
+		{"batch", "v1", "CronJob", false, false, func() metav1.Object { return &batchv1.CronJob{} }},
+		{"networking.k8s.io", "v1", "NetworkPolicy", false, true, func() metav1.Object { return &networkingv1.NetworkPolicy{} }},
+		{"policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy", true, true,
+			func() metav1.Object { return &v1alpha2.ClusterNetworkPolicy{} }},
+		{"policy.networking.k8s.io", "v1alpha1", "AdminNetworkPolicy", true, true,
+			func() metav1.Object { return &v1alpha1.AdminNetworkPolicy{} }},
+		{"policy.networking.k8s.io", "v1alpha1", "BaselineAdminNetworkPolicy", true, true,
+			func() metav1.Object { return &v1alpha1.BaselineAdminNetworkPolicy{} }},
+	}
+}
