@@ -48,12 +48,13 @@ func (e Extent) Complete() bool { return e.Compared == e.Total }
 // Every live workload to whom the policies of the two snapshots mean different things has to be in the list.
 func Changes(before, after *cluster.Snapshot, touched []Touched, limit int, visit func(*Pair)) Extent {
 	r := &changes{
-		before: NewView(before), after: NewView(after), touched: touched, in: map[string][]int{}, pairs: map[string]*spacePair{}, others: map[others][]*spacePair{},
-		left: limit, visit: visit,
+		before: NewView(before), after: NewView(after), touched: touched, in: map[string][]int{}, named: map[workloadName][]int{},
+		pairs: map[string]*spacePair{}, others: map[others][]*spacePair{}, left: limit, visit: visit,
 	}
 	for i := range touched {
-		namespace := touched[i].After.Namespace
-		r.in[namespace] = append(r.in[namespace], i)
+		w := touched[i].After
+		at := workloadName{w.Namespace, w.Kind, w.Name}
+		r.in[at.namespace], r.named[at] = append(r.in[at.namespace], i), append(r.named[at], i)
 	}
 	sides := 0
 	for i := range touched {
@@ -72,13 +73,17 @@ func Changes(before, after *cluster.Snapshot, touched []Touched, limit int, visi
 type changes struct {
 	before, after *View
 	touched       []Touched
-	in            map[string][]int      // the touched by namespace
-	pairs         map[string]*spacePair // by namespace
+	in            map[string][]int       // the touched by namespace
+	named         map[workloadName][]int // the touched, too
+	pairs         map[string]*spacePair  // by namespace
 	others        map[others][]*spacePair
 	left          int // how many more peers may be looked at
 	missed        int // how many were not
 	visit         func(*Pair)
 }
+
+// workloadName is what workloads that are the same have in common; few others do.
+type workloadName struct{ namespace, kind, name string }
 
 // spacePair is a namespace on both sides.
 type spacePair struct {
@@ -243,7 +248,7 @@ func (r *changes) comparePeers(i int, d netpol.Direction, p *spacePair, peers []
 
 // find gives the number of the workload among the touched ones, or a negative number.
 func (r *changes) find(w *cluster.Workload) int {
-	for _, i := range r.in[w.Namespace] {
+	for _, i := range r.named[workloadName{w.Namespace, w.Kind, w.Name}] {
 		if r.touched[i].After.Same(w) {
 			return i
 		}

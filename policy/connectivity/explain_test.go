@@ -89,6 +89,9 @@ func addsUp(e *connectivity.Explanation, asked connectivity.Ports) string {
 			return fmt.Sprintf("the %s side allows %s, its rules add up to %s\n%s", d, side.Allowed, want, formatExplanation(e))
 		}
 		for _, p := range side.Policies {
+			if !side.Governed || p.Tier == "NetworkPolicy" && !side.Isolated || p.Tier == "Baseline" && side.Isolated {
+				return fmt.Sprintf("a policy of the tier %s is asked in vain\n%s", p.Tier, formatExplanation(e))
+			}
 			for _, r := range p.Rules {
 				if r.Why == "" || !r.Matched.Minus(asked).Empty() || r.Matched.Empty() == strings.HasPrefix(r.Why, "matches") {
 					return "a rule that is not explained\n" + formatExplanation(e)

@@ -39,9 +39,6 @@ func (v *View) near(w *cluster.Covered, c *cluster.Coverage, d netpol.Direction)
 	return n
 }
 
-// tiered reports whether policies of the tiers have a say.
-func (n *near) tiered() bool { return len(n.tiers[0])+len(n.tiers[1]) > 0 }
-
 // declared gives the container ports on which named ports are resolved: the destination's.
 func (n *near) declared(peer netpol.Endpoint) []netpol.ContainerPort {
 	if n.d == netpol.Ingress {

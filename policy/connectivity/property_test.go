@@ -14,7 +14,7 @@ import (
 )
 
 // worlds is the number of random clusters for each property.
-const worlds = 1_500
+const worlds = 1_000
 
 // table is a list of edges as a lookup.
 type table struct {

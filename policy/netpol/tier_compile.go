@@ -38,8 +38,8 @@ func CompileClusterNetworkPolicy(p *v1alpha2.ClusterNetworkPolicy) (*TierPolicy,
 		for _, peer := range r.From {
 			peers = append(peers, tierPeer{namespaces: peer.Namespaces, pods: podsOf(peer.Pods)})
 		}
-		rule := c.rule(at, "from", r.Name, string(r.Action), peers)
-		rule.Ports = c.protocols(at, r.Protocols)
+		rule := c.rule(at, "from", r.Name, string(r.Action), string(Accept), peers)
+		rule.restrict(c.protocols(at, r.Protocols))
 		out.Rules[Ingress] = append(out.Rules[Ingress], rule)
 	}
 	for i := range p.Spec.Egress {
@@ -52,8 +52,8 @@ func CompileClusterNetworkPolicy(p *v1alpha2.ClusterNetworkPolicy) (*TierPolicy,
 				elsewhere: peer.Nodes != nil || len(peer.DomainNames) > 0,
 			})
 		}
-		rule := c.rule(at, "to", r.Name, string(r.Action), peers)
-		rule.Ports = c.protocols(at, r.Protocols)
+		rule := c.rule(at, "to", r.Name, string(r.Action), string(Accept), peers)
+		rule.restrict(c.protocols(at, r.Protocols))
 		out.Rules[Egress] = append(out.Rules[Egress], rule)
 	}
 	return c.done(out)
@@ -131,6 +131,17 @@ func oldPodsOf(p *v1alpha1.NamespacedPod) *namespacedPods {
 	return &namespacedPods{&p.NamespaceSelector, &p.PodSelector}
 }
 
+// count counts the conditions that hold.
+func count(conditions ...bool) int {
+	n := 0
+	for _, c := range conditions {
+		if c {
+			n++
+		}
+	}
+	return n
+}
+
 func strs[T ~string](in []T) []string {
 	var out []string
 	for _, s := range in {
@@ -165,30 +176,50 @@ func (c *tierCompiler) subject(out *TierPolicy, namespaces *metav1.LabelSelector
 	}
 }
 
-func (c *tierCompiler) rule(at, field, name, action string, peers []tierPeer) TierRule {
+// rule reads what the rules of all kinds have in common; accept is what the kind calls Accept.
+func (c *tierCompiler) rule(at, field, name, action, accept string, peers []tierPeer) TierRule {
 	r := TierRule{Name: name, Action: TierAction(action)}
 	switch action {
-	case string(Accept), string(Deny), string(Pass):
-	case string(v1alpha1.AdminNetworkPolicyRuleActionAllow):
+	case accept:
 		r.Action = Accept
+	case string(Deny), string(Pass):
 	default:
-		c.fail(at+".action", action, "use Accept (Allow in v1alpha1), Deny or Pass")
+		c.fail(at+".action", action, "use "+accept+", Deny or Pass")
 	}
 	if len(peers) == 0 {
 		c.fail(at+"."+field, "[]", "name at least one peer; an empty namespaces selector means all pods")
 	}
+	known := true
 	for i := range peers {
-		c.tierPeer(fmt.Sprintf("%s.%s[%d]", at, field, i), &peers[i], &r)
+		known = c.tierPeer(fmt.Sprintf("%s.%s[%d]", at, field, i), &peers[i], &r) && known
 	}
-	if r.Everyone {
-		r.Action, r.Ports = Deny, nil
+	if !known {
+		r.failClosed()
 	}
 	return r
 }
 
-// tierPeer adds the peer to the rule. One that has no field which Bulkhead knows comes from a newer API: "it should fail
-// closed", which is to match nothing for Accept and to deny everything for Deny and Pass.
-func (c *tierCompiler) tierPeer(at string, p *tierPeer, r *TierRule) {
+// failClosed makes what the API documentation wants of a rule with a peer of a kind that only a newer API has: one that
+// accepts matches nothing, any other denies everything.
+func (r *TierRule) failClosed() {
+	r.Peers = nil
+	if r.Action != Accept {
+		r.Action, r.Everyone = Deny, true
+	}
+}
+
+// restrict gives the rule its ports. One that denies everything has none.
+func (r *TierRule) restrict(ports []PortMatch) {
+	if !r.Everyone {
+		r.Ports = ports
+	}
+}
+
+// tierPeer adds the peer to the rule; known is false for one that has no field which Bulkhead knows.
+func (c *tierCompiler) tierPeer(at string, p *tierPeer, r *TierRule) (known bool) {
+	if count(p.namespaces != nil, p.pods != nil, len(p.networks) > 0, p.elsewhere) > 1 {
+		c.fail(at, "several fields", "set one field; give the others items of their own")
+	}
 	switch {
 	case p.namespaces != nil:
 		s := c.selector(at+".namespaces", p.namespaces)
@@ -201,10 +232,10 @@ func (c *tierCompiler) tierPeer(at string, p *tierPeer, r *TierRule) {
 		for i, cidr := range p.networks {
 			r.Peers = append(r.Peers, Peer{Block: &IPBlock{CIDR: c.prefix(fmt.Sprintf("%s.networks[%d]", at, i), cidr)}})
 		}
-	case p.elsewhere:
-	case r.Action != Accept:
-		r.Everyone = true
+	default:
+		return p.elsewhere
 	}
+	return true
 }
 
 // protocols reads v1alpha2's ports. A named port says no protocol and stands for all that have the name.
@@ -212,6 +243,9 @@ func (c *tierCompiler) protocols(at string, items []v1alpha2.ClusterNetworkPolic
 	var out []PortMatch
 	for i := range items {
 		p, here := &items[i], fmt.Sprintf("%s.protocols[%d]", at, i)
+		if count(p.TCP != nil, p.UDP != nil, p.SCTP != nil, p.DestinationNamedPort != "") > 1 {
+			c.fail(here, "several fields", "set one field; give the others items of their own")
+		}
 		switch {
 		case p.TCP != nil:
 			out = append(out, c.number(here+".tcp.destinationPort", corev1.ProtocolTCP, p.TCP.DestinationPort))
@@ -239,8 +273,12 @@ func (c *tierCompiler) number(at string, protocol corev1.Protocol, p *v1alpha2.P
 }
 
 func (c *tierCompiler) span(at string, protocol corev1.Protocol, first, last int32) PortMatch {
+	out := PortMatch{Protocol: protocol, Number: c.portNumber(at, first)}
+	if out.End = out.Number; last != first {
+		out.End = c.portNumber(at, last)
+	}
 	if last < first {
 		c.fail(at, fmt.Sprintf("%d-%d", first, last), "the end has to be after the start")
 	}
-	return PortMatch{Protocol: protocol, Number: c.portNumber(at, first), End: c.portNumber(at, last)}
+	return out
 }

@@ -15,9 +15,9 @@ func (c *tierCompiler) oldRule(out *TierPolicy, d Direction, i int, name, action
 		field = "from"
 	}
 	at := fmt.Sprintf("spec.%s[%d]", d.Field(), i)
-	rule := c.rule(at, field, name, action, peers)
+	rule := c.rule(at, field, name, action, string(v1alpha1.AdminNetworkPolicyRuleActionAllow), peers)
 	if ports != nil {
-		rule.Ports = c.oldPorts(at, *ports)
+		rule.restrict(c.oldPorts(at, *ports))
 	}
 	out.Rules[d] = append(out.Rules[d], rule)
 }
@@ -53,6 +53,9 @@ func (c *tierCompiler) oldPorts(at string, items []v1alpha1.AdminNetworkPolicyPo
 	var out []PortMatch
 	for i := range items {
 		p, here := &items[i], fmt.Sprintf("%s.ports[%d]", at, i)
+		if count(p.PortNumber != nil, p.PortRange != nil, p.NamedPort != nil) > 1 {
+			c.fail(here, "several fields", "set one field; give the others items of their own")
+		}
 		switch {
 		case p.PortNumber != nil:
 			out = append(out, c.span(here+".portNumber.port", c.oldProtocol(p.PortNumber.Protocol), p.PortNumber.Port, p.PortNumber.Port))
