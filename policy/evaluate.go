@@ -144,8 +144,8 @@ func holds(cfg *config.Config, c *Change, results []Result, denies map[*Guardrai
 	}
 	for _, r := range results {
 		own := r.Guardrail.Slug == f.Guardrail
-		if r.Err != nil || !own && denies[r.Guardrail] {
-			continue
+		if r.Err != nil || !own && (denies[r.Guardrail] || cfg.Settings(r.Guardrail.Slug).Action != config.Deny) {
+			continue // it denies already, or never does
 		}
 		again := Check(cfg, r.Guardrail, fixed)
 		if again.Err != nil {

@@ -42,8 +42,8 @@ func (e Extent) Complete() bool { return e.Compared == e.Total }
 
 // Changes gives each pair of a touched workload and a peer between which connections are cut or opened, in the order of
 // the list, direction, and peers as the snapshots sort them. Pairs of two touched workloads come once. The work grows
-// with what the change touches: peers that fare the same on both sides are passed over by namespace. After limit peers
-// have been looked at one by one it ends; the extent tells how far it got.
+// with what the change touches: peers that fare the same on both sides are passed over by namespace. It ends before
+// more than limit peers are looked at one by one; the extent tells how far it got.
 //
 // Every live workload to whom the policies of the two snapshots mean different things has to be in the list.
 func Changes(before, after *cluster.Snapshot, touched []Touched, limit int, visit func(*Pair)) Extent {
@@ -59,9 +59,13 @@ func Changes(before, after *cluster.Snapshot, touched []Touched, limit int, visi
 	sides := 0
 	for i := range touched {
 		for _, d := range netpol.Directions {
-			if touched[i].Directions[d] {
-				sides++
+			if !touched[i].Directions[d] {
+				continue
+			}
+			if sides++; !r.ended {
 				r.compare(i, d)
+			} else {
+				r.missed += r.after.s.Stats().Workloads
 			}
 		}
 	}
@@ -77,8 +81,9 @@ type changes struct {
 	named         map[workloadName][]int // the touched, too
 	pairs         map[string]*spacePair  // by namespace
 	others        map[others][]*spacePair
-	left          int // how many more peers may be looked at
-	missed        int // how many were not
+	left          int  // how many more peers may be looked at
+	ended         bool // because that was not enough
+	missed        int  // how many were not looked at then
 	visit         func(*Pair)
 }
 
@@ -162,14 +167,14 @@ func (r *changes) compare(i int, d netpol.Direction) {
 			(from.ports.Empty() || !r.touches(p.after.n.Name, opposite(d)) && (seen || !r.distinguishes(p, opposite(d), b.e, a.e))) {
 			continue
 		}
-		if r.left < len(open) {
-			r.left, r.missed = 0, r.missed+len(open)
+		if r.left < len(open) || r.ended {
+			r.ended, r.missed = true, r.missed+len(open)
 			continue
 		}
 		r.left -= len(open)
 		r.comparePeers(i, d, p, open, &from, &to, seen)
 	}
-	if !b.sameRules(a) {
+	if !r.ended && !b.sameRules(a) {
 		was, is := b.outside(), a.outside()
 		for _, reach := range minusReach(was, is) {
 			r.visit(&Pair{Touched: i, Direction: d, Range: reach.Range, Cut: reach.Ports})

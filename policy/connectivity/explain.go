@@ -118,7 +118,7 @@ func (s *Side) tier(n *near, tier netpol.Tier, peer netpol.Endpoint, left *Ports
 		for i := range p.Rules[n.d] {
 			r := &p.Rules[n.d][i]
 			rule := RuleVerdict{Field: fmt.Sprintf("spec.%s[%d]", n.d.Field(), i), Name: r.Name, Action: string(r.Action)}
-			rule.judge(*left, r.MatchesPeer(peer), resolve(r.Ports, n.declared(peer)))
+			rule.judge(*left, peer, r.MatchesPeer(peer), r.Peers, resolve(r.Ports, n.declared(peer)))
 			*left = left.Minus(rule.Matched)
 			if r.Action == netpol.Pass {
 				passed = passed.Union(rule.Matched)
@@ -142,7 +142,7 @@ func (s *Side) policies(n *near, peer netpol.Endpoint, left Ports) {
 		for i := range p.Rules[n.d] {
 			r := &p.Rules[n.d][i]
 			rule := RuleVerdict{Field: fmt.Sprintf("spec.%s[%d]", n.d.Field(), i), Action: "Allow"}
-			rule.judge(left, r.MatchesPeer(n.e.Namespace, peer), resolve(r.Ports, n.declared(peer)))
+			rule.judge(left, peer, r.MatchesPeer(n.e.Namespace, peer), r.Peers, resolve(r.Ports, n.declared(peer)))
 			verdict.Rules = append(verdict.Rules, rule)
 		}
 		s.Policies = append(s.Policies, verdict)
@@ -150,13 +150,17 @@ func (s *Side) policies(n *near, peer netpol.Endpoint, left Ports) {
 }
 
 // judge fills in whether the rule matches and why.
-func (r *RuleVerdict) judge(left Ports, peer bool, ports Ports) {
-	if peer {
+func (r *RuleVerdict) judge(left Ports, peer netpol.Endpoint, matches bool, peers []netpol.Peer, ports Ports) {
+	if matches {
 		r.Matched = left.Intersect(ports)
 	}
 	switch {
-	case !peer:
-		r.Why = "no peer of the rule matches"
+	case !matches && len(peers) == 0:
+		r.Why = "no peer of the rule is of a kind that is compared here: nodes and domain names are not"
+	case !matches && peer.HostNetwork:
+		r.Why = "is for " + describe(peers) + ", and no selector matches a pod on its node's network"
+	case !matches:
+		r.Why = "is for " + describe(peers)
 	case left.Empty():
 		r.Why = "earlier rules have decided"
 	case ports.Empty():

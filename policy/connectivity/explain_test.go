@@ -206,7 +206,7 @@ func TestExplain(t *testing.T) {
 			NetworkPolicy NetworkPolicy shop/api
 			spec.ingress[0] "" Allow TCP 8080: matches TCP 8080
 			spec.ingress[1] "" Allow none: the peer matches, but the pods name no such port
-			spec.ingress[2] "" Allow none: no peer of the rule matches
+			spec.ingress[2] "" Allow none: is for pods app=db of its own namespace
 			spec.ingress[3] "" Allow TCP 9090: matches TCP 9090
 			NetworkPolicy NetworkPolicy shop/deny`},
 		{from: "shop/Pod/web", to: "shop/Pod/api", port: &netpol.Port{Protocol: "TCP", Number: 22}, want: `
@@ -222,7 +222,7 @@ func TestExplain(t *testing.T) {
 			NetworkPolicy NetworkPolicy shop/api
 			spec.ingress[0] "" Allow none: earlier rules have decided
 			spec.ingress[1] "" Allow none: earlier rules have decided
-			spec.ingress[2] "" Allow none: no peer of the rule matches
+			spec.ingress[2] "" Allow none: is for pods app=db of its own namespace
 			spec.ingress[3] "" Allow none: earlier rules have decided
 			NetworkPolicy NetworkPolicy shop/deny`},
 		{from: "shop/Pod/agent", to: "shop/Pod/api", want: `
@@ -230,13 +230,13 @@ func TestExplain(t *testing.T) {
 			Egress governed false isolated false: all ports
 			Ingress governed true isolated true: TCP 9090
 			Admin ClusterNetworkPolicy /no-ssh
-			spec.ingress[0] "ssh" Deny none: no peer of the rule matches
-			spec.ingress[1] "" Pass none: no peer of the rule matches
-			spec.ingress[2] "" Accept none: no peer of the rule matches
+			spec.ingress[0] "ssh" Deny none: is for all pods of all namespaces, and no selector matches a pod on its node's network
+			spec.ingress[1] "" Pass none: is for all pods of all namespaces, and no selector matches a pod on its node's network
+			spec.ingress[2] "" Accept none: is for all pods of all namespaces, and no selector matches a pod on its node's network
 			NetworkPolicy NetworkPolicy shop/api
-			spec.ingress[0] "" Allow none: no peer of the rule matches
-			spec.ingress[1] "" Allow none: no peer of the rule matches
-			spec.ingress[2] "" Allow none: no peer of the rule matches
+			spec.ingress[0] "" Allow none: is for pods app=web of its own namespace, and no selector matches a pod on its node's network
+			spec.ingress[1] "" Allow none: is for pods app=web of its own namespace, and no selector matches a pod on its node's network
+			spec.ingress[2] "" Allow none: is for pods app=db of its own namespace, and no selector matches a pod on its node's network
 			spec.ingress[3] "" Allow TCP 9090: matches TCP 9090
 			NetworkPolicy NetworkPolicy shop/deny`},
 	} {

@@ -86,7 +86,7 @@ type Difference struct {
 	// Cut and Opened are sorted like a graph's edges; their ports are only those that changed. A pair of endpoints can be
 	// in both.
 	Cut, Opened []Edge
-	// Unchanged counts the pairs of endpoints that some connection joins before and after.
+	// Unchanged counts the pairs of endpoints that the same connections join before and after.
 	Unchanged int
 	// Partial says what is missing and why, a sentence each; empty for a complete difference.
 	Partial []string

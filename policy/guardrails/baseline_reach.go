@@ -62,7 +62,8 @@ func reachOf(policies []*netpol.Policy, d netpol.Direction) reach {
 	}
 	return reach{
 		pods: everyPodOnTCP(rules),
-		ipv4: everyAddress(rules, netip.PrefixFrom(netip.IPv4Unspecified(), 0)), ipv6: everyAddress(rules, netip.PrefixFrom(netip.IPv6Unspecified(), 0)),
+		ipv4: everyAddress(rules, netip.PrefixFrom(netip.IPv4Unspecified(), 0)),
+		ipv6: everyAddress(rules, netip.PrefixFrom(netip.IPv6Unspecified(), 0)),
 	}
 }
 

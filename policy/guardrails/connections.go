@@ -14,23 +14,27 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
-// endpoints gives the flow's source and destination for people, and false where the peers are in a namespace of which
-// the message may not tell.
-func endpoints(c *policy.Change, f *policy.Flow) (from, to string, ok bool) {
-	peer := rangeWords(f.Range)
+// nameablePeers reports whether a message may name the peers of the flow: pods of which it may tell, or addresses.
+func nameablePeers(c *policy.Change, f *policy.Flow) bool {
+	return f.First == nil || c.MayName(f.Namespace)
+}
+
+// connection writes the flow's source and destination, with the first of its peers for all of them:
+// "app=web->app=api".
+func connection(c *policy.Change, f *policy.Flow) string {
+	var peer string
 	switch {
 	case f.First == nil:
+		peer = rangeWords(f.Range)
 	case f.Namespace == c.Namespace:
 		peer = f.First.Label()
-	case c.MayName(f.Namespace):
-		peer = f.Namespace + "/" + f.First.Label()
 	default:
-		return "", "", false
+		peer = f.Namespace + "/" + f.First.Label()
 	}
 	if f.Direction == netpol.Egress {
-		return f.Subject.Label(), peer, true
+		return f.Subject.Label() + "->" + peer
 	}
-	return peer, f.Subject.Label(), true
+	return peer + "->" + f.Subject.Label()
 }
 
 // rangeWords writes addresses as a CIDR where they are one.

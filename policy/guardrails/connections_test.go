@@ -23,7 +23,7 @@ func udp(first, last uint16) connectivity.PortRange {
 func TestPortWords(t *testing.T) {
 	all := connectivity.AllPorts()
 	for _, tt := range []struct {
-		ports             connectivity.Ports
+		ports               connectivity.Ports
 		behind, inASentence string
 	}{
 		{all, "", "all ports"},

@@ -2,6 +2,7 @@ package guardrails
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -105,6 +106,8 @@ func (s *side) add(f *policy.Flow) {
 // changedField is where the reviewed object says what changed the connections.
 func changedField(c *policy.Change) string {
 	switch {
+	case c.NewWorkload != nil && c.OldWorkload != nil && maps.Equal(c.OldWorkload.Labels, c.NewWorkload.Labels):
+		return "spec" // its ports, or the host's network
 	case c.NewWorkload != nil:
 		return labelsField(c)
 	case c.Trigger == policy.NamespaceWrite:
@@ -177,13 +180,12 @@ func (s *side) examples(c *policy.Change, cut bool) string {
 	}
 	more, unnamed := 0, &side{}
 	for _, f := range s.flows {
-		from, to, ok := endpoints(c, f)
 		switch {
 		case grouped[f]:
-		case !ok:
+		case !nameablePeers(c, f):
 			unnamed.flows, unnamed.count = append(unnamed.flows, f), unnamed.count+f.Pairs()
 		case len(parts) == 0:
-			parts = append(parts, from+"->"+to+portWords(s.of(f)))
+			parts = append(parts, connection(c, f)+portWords(s.of(f)))
 			more += f.Pairs() - 1
 		default:
 			more += f.Pairs()

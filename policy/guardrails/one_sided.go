@@ -24,8 +24,8 @@ one half and not the other has a policy that looks right and a connection that t
 policies at the peers, live pods and pod templates, let the same connection through? Peers that no policy isolates in that
 direction do, and so do those that another of their rules admits. A rule between all pods of namespaces, or for all pods of its
 own, says nothing of each of them: it is reported only where it lets not one connection through. Rules without peers and
-ipBlocks are left alone. At most 2,000 pairs of workloads are looked at. Where the two halves come one after the other, the first
-one warns and the second one does not.`,
+ipBlocks are left alone. At most 2,000 pairs of workloads are looked at. One half has to come first: while the peers have a
+default-deny and no rules yet, their half counts as still to come.`,
 		Bad: `# pods app=db admit nobody: their policy db-ingress has no rule for app=api
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -117,15 +117,16 @@ func (h *bothSides) runs(n *cluster.Namespace, w *cluster.Workload) bool {
 // halfOpen is one peer of the policy with the connections that the other side refuses.
 type halfOpen struct {
 	place
-	subjects []*policy.Subject
-	peers    []*cluster.Workload // refusing ones, each once
+	subjects []*policy.Subject // that are refused, each once
+	seen     map[*policy.Subject]bool
+	peers    []*cluster.Workload // that refuse, each once
 	// stated are the ports that the rule allows, refused those that the other side does not.
 	stated, refused connectivity.Ports
 }
 
 // look gives what is refused of the connections that one peer of a rule allows; nil where that is nothing to tell of.
 func (h *bothSides) look(at place, rule *netpol.Rule) *halfOpen {
-	x := &halfOpen{place: at}
+	x := &halfOpen{place: at, seen: map[*policy.Subject]bool{}}
 	broad := isBroad(h.c.NewPolicy, at.peer)
 	for n := range h.c.After.PeerNamespaces(h.c.Namespace, at.peer) {
 		for w := range candidates(h.c.After, n) {
@@ -176,12 +177,29 @@ func (h *bothSides) add(x *halfOpen, s *policy.Subject, peer *cluster.Workload, 
 	if s.Before.Isolated(d) {
 		fresh = stated.Minus(h.before.Side(d, s.Workload, peer))
 	}
-	if refused := fresh.Minus(other); !refused.Empty() {
+	if refused := fresh.Minus(other); !refused.Empty() && !h.unwritten(netpol.Ingress+netpol.Egress-d, peer) {
 		x.stated, x.refused = x.stated.Union(stated), x.refused.Union(refused)
-		x.subjects = unique(append(x.subjects, s))
+		if !x.seen[s] {
+			x.seen[s], x.subjects = true, append(x.subjects, s)
+		}
 		if n := len(x.peers); n == 0 || x.peers[n-1] != peer {
 			x.peers = append(x.peers, peer)
 		}
 	}
 	return !stated.Intersect(other).Empty()
+}
+
+// unwritten reports whether all that the peer has in direction d is a default-deny: its rules are still to come, and one
+// half of a connection has to be written first.
+func (h *bothSides) unwritten(d netpol.Direction, peer *cluster.Workload) bool {
+	e := h.c.After.Endpoint(peer)
+	if len(h.c.After.Tiers().Selecting(netpol.AdminTier, e)) > 0 || h.c.NewPolicy.Isolates[d] && h.c.NewPolicy.Selects(e) {
+		return false // what a tier denies no rule brings back, and this very policy could have had the rule
+	}
+	for _, p := range h.c.After.Policies(peer.Namespace) {
+		if p.Isolates[d] && p.Selects(e) && (len(p.Rules[d]) > 0 || !p.Subject.Everything()) {
+			return false
+		}
+	}
+	return true
 }

@@ -31,8 +31,8 @@ func oneSidedViolation(c *policy.Change, x *halfOpen) policy.Violation {
 		says = fmt.Sprintf("admits %s%s, but %s not let them reach %s%s", peerWords(x.peer), ports, who, policy.Names(workloads), part)
 	}
 	v := policy.Violation{
-		Field: "spec." + x.place.String(), Live: live, Affected: policy.Affect(workloads),
-		Headline: "the other side of a rule would still refuse", Detail: x.place.String() + " " + says, Reason: says,
+		Field: "spec." + x.String(), Live: live, Affected: policy.Affect(workloads),
+		Headline: "the other side of a rule would still refuse", Detail: x.String() + " " + says, Reason: says,
 	}
 	if repairable {
 		v.Fix = otherSide(c, x)

@@ -163,7 +163,7 @@ func (p *tenantParameters) violation(c *policy.Change, x *crossing) policy.Viola
 	directions := []netpol.Direction{x.direction}
 	switch {
 	case c.NewWorkload != nil:
-		v.Field, v.Fix = labelsField(c), keepLabels(c)
+		v.Field, v.Fix = changedField(c), keepLabels(c)
 		v.Detail = actor(c) + v.Detail
 	case c.NewPolicy == nil:
 		v.Detail = actor(c) + v.Detail

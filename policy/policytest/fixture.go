@@ -135,7 +135,7 @@ func decode(raw *runtime.RawExtension) (runtime.Object, error) {
 	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, networkingv1.AddToScheme, v1alpha1.AddToScheme, v1alpha2.AddToScheme,
+		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, networkingv1.AddToScheme, v1alpha1.Install, v1alpha2.Install,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, err
