@@ -12,16 +12,16 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// contextName is the name of the cluster and the context in every kubeconfig file.
-const contextName = "bulkhead"
+// Context is the name of the cluster and the context in every kubeconfig file.
+const Context = "bulkhead"
 
 // writeKubeconfig writes a kubeconfig file that holds all it needs, so that it can be copied elsewhere.
 func writeKubeconfig(path, server, user string, ca []byte, pair keyPair) error {
 	config := clientcmdapi.NewConfig()
-	config.Clusters[contextName] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: ca}
+	config.Clusters[Context] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: ca}
 	config.AuthInfos[user] = &clientcmdapi.AuthInfo{ClientCertificateData: pair.cert, ClientKeyData: pair.key}
-	config.Contexts[contextName] = &clientcmdapi.Context{Cluster: contextName, AuthInfo: user}
-	config.CurrentContext = contextName
+	config.Contexts[Context] = &clientcmdapi.Context{Cluster: Context, AuthInfo: user}
+	config.CurrentContext = Context
 	if err := clientcmd.WriteToFile(*config, path); err != nil { // with mode 0600
 		return fmt.Errorf("write the kubeconfig of %s: %w", user, err)
 	}

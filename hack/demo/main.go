@@ -34,6 +34,7 @@ func main() {
 type demo struct {
 	plane   *controlplane.ControlPlane
 	replica *replica.Replica
+	binary  string // of bulkhead
 	shop    string // folder of the manifests
 	out     io.Writer
 }
@@ -59,7 +60,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	progress("Kubernetes %s with its DNS is up after %.1f s", plane.Binaries().KubernetesVersion(), time.Since(begun).Seconds())
-	d := &demo{plane: plane, shop: filepath.Join(root, "deploy", "examples", "shop"), out: os.Stdout}
+	d := &demo{plane: plane, binary: binary, shop: filepath.Join(root, "deploy", "examples", "shop"), out: os.Stdout}
 	if err := d.startBulkhead(ctx, binary); err != nil {
 		return err
 	}
@@ -72,8 +73,8 @@ func run(ctx context.Context) (err error) {
 	if os.Getenv("DEMO_EXIT") == "1" {
 		return nil
 	}
-	fmt.Fprintf(d.out, "\nThe cluster stays up. In another terminal:\n\n  export KUBECONFIG=%s\n  export PATH=%s:$PATH\n  cd %s\n\nCtrl-C ends it.\n",
-		plane.KubeconfigPath(), filepath.Dir(plane.KubectlPath()), d.shop)
+	fmt.Fprintf(d.out, "\nThe cluster stays up. In another terminal:\n\n  export KUBECONFIG=%s\n  export PATH=%s:%s:$PATH\n  cd %s\n\nTry there: bulkhead connections --context %s -o html --output-file reach.html\n\nCtrl-C ends it.\n",
+		plane.KubeconfigPath(), filepath.Dir(plane.KubectlPath()), filepath.Dir(binary), d.shop, controlplane.Context)
 	return plane.Wait(ctx)
 }
 
@@ -122,10 +123,15 @@ func (d *demo) startBulkhead(ctx context.Context, binary string) error {
 	return nil
 }
 
-// kubectl runs a command as a developer would type it and gives what it prints, standard error first as a terminal
-// shows warnings, and whether it succeeded.
+// kubectl runs kubectl as a developer would type it.
 func (d *demo) kubectl(ctx context.Context, args ...string) (string, bool) {
-	cmd := exec.CommandContext(ctx, d.plane.KubectlPath(), args...)
+	return d.execute(ctx, d.plane.KubectlPath(), args...)
+}
+
+// execute runs a program on the demo's cluster and gives what it prints, as a terminal shows it, and whether it
+// succeeded.
+func (d *demo) execute(ctx context.Context, program string, args ...string) (string, bool) {
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = d.shop
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.plane.KubeconfigPath())
 	var out bytes.Buffer

@@ -9,18 +9,26 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bulkhead-dev/bulkhead/hack/controlplane"
 )
 
 // step is one command of the demo.
 type step struct {
 	// says introduces the step.
 	says string
-	// command is what is typed after "kubectl".
+	// command is what is typed: kubectl's, unless it begins with "bulkhead".
 	command []string
-	// ok says whether kubectl is to succeed, and has what it is to print: the demo fails where it turns out otherwise.
+	// ok says whether it is to succeed, and has what it is to print: the demo fails where it turns out otherwise.
 	ok  bool
 	has string
 }
+
+// bulkhead in place of kubectl; live stands for the flag that names the demo's cluster.
+const (
+	bulkhead = "bulkhead"
+	live     = "$LIVE"
+)
 
 // apiPod stands for the name of a running pod of api.
 const apiPod = "$API_POD"
@@ -30,7 +38,10 @@ var story = []step{
 		[]string{"apply", "-f", "default-deny.yaml"}, false, "dns-cut: 6 live pods would lose DNS"},
 	{"that policy first", []string{"apply", "-f", "allow-dns.yaml"}, true, "created"},
 	{"now the same default-deny is fine", []string{"apply", "-f", "default-deny.yaml"}, true, "default-deny created"},
+	{"what the tiers of the shop would open, before they are applied", []string{bulkhead, "diff", "-f", "tiers.yaml", live}, true, "shop/web"},
 	{"the tiers of the shop: fine", []string{"apply", "-f", "tiers.yaml"}, true, "db created"},
+	{"who can reach whom now", []string{bulkhead, "connections", live, "--focus", "shop"}, true, "TCP 5432"},
+	{"and why the web pods do not reach the database", []string{bulkhead, "explain-connection", live, "--from", "shop/web", "--to", "shop/db", "--port", "5432"}, true, "denied"},
 	{"DNS over UDP alone: allowed, with a warning", []string{"apply", "-f", "udp-only.yaml"}, true, "Warning: dns-tcp:"},
 	{"a typo in a selector: allowed, with the near match", []string{"apply", "-f", "typo.yaml"}, true, "did you mean app=api"},
 	{"a label that no namespace has: allowed, with the one that it has", []string{"apply", "-f", "scrape.yaml"}, true, "kubernetes.io/metadata.name"},
@@ -62,14 +73,27 @@ func (d *demo) tell(ctx context.Context) error {
 		if at := slices.Index(command, apiPod); at >= 0 {
 			command[at] = pod
 		}
-		d.show(fmt.Sprintf("%d. %s", i+1, s.says), "kubectl "+strings.Join(command, " "))
-		out, ok := d.kubectl(ctx, command...)
+		out, ok := d.run(ctx, fmt.Sprintf("%d. %s", i+1, s.says), command)
 		fmt.Fprintln(d.out, out)
 		if ok != s.ok || !strings.Contains(out, s.has) {
 			return fmt.Errorf("step %d was to succeed: %t, and to print %q", i+1, s.ok, s.has)
 		}
 	}
 	return d.showTraces(ctx)
+}
+
+// run shows a command and gives what it prints and whether it succeeded.
+func (d *demo) run(ctx context.Context, title string, command []string) (string, bool) {
+	if command[0] != bulkhead {
+		d.show(title, "kubectl "+strings.Join(command, " "))
+		return d.execute(ctx, d.plane.KubectlPath(), command...)
+	}
+	d.show(title, strings.ReplaceAll(strings.Join(command, " "), live, "--context "+controlplane.Context))
+	args := slices.Clone(command[1:])
+	if at := slices.Index(args, live); at >= 0 {
+		args = slices.Replace(args, at, at+1, "--context", controlplane.Context)
+	}
+	return d.execute(ctx, d.binary, args...)
 }
 
 func (d *demo) show(title, command string) {
