@@ -86,7 +86,7 @@ func (s *suite) testUpdate(t *testing.T) {
 		"podSelector: {}, policyTypes: [Ingress], egress: ["+dnsRule+"]"), "networkpolicies", losesDNS)
 	wantDenied(t, "an edit that takes the rule for DNS away", replace("allow-dns", tcpNoUDP), "networkpolicies", losesDNS)
 	wantPassed(t, "an edit that adds to it", replace("allow-dns",
-		"podSelector: {}, policyTypes: [Egress], egress: ["+dnsRule+", {to: [{podSelector: {}}], ports: [{port: 443}]}]"))
+		"podSelector: {}, policyTypes: [Egress], egress: ["+dnsRule+", {to: [{ipBlock: {cidr: 203.0.113.0/24}}], ports: [{port: 443}]}]"))
 }
 
 // testDryRun asks what would happen: the answer is the same, and nothing else happens.

@@ -31,6 +31,9 @@ var resources = map[string]schema.GroupVersionResource{
 	"ReplicaSet":    {Group: "apps", Version: "v1", Resource: "replicasets"},
 	"Job":           {Group: "batch", Version: "v1", Resource: "jobs"},
 	"CronJob":       {Group: "batch", Version: "v1", Resource: "cronjobs"},
+
+	"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
+	"ClusterNetworkPolicy":     {Group: "policy.networking.k8s.io", Version: "v1alpha2", Resource: "clusternetworkpolicies"},
 }
 
 // image runs on a real cluster, too, and does nothing there.

@@ -136,6 +136,10 @@ func (s *suite) countObjects(ctx context.Context) (map[string]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	tiers, err := s.countTiers(ctx)
+	if err != nil {
+		return nil, err
+	}
 	governed := 0
 	for i := range pods.Items {
 		if cluster.Governed(&pods.Items[i]) {
@@ -144,7 +148,7 @@ func (s *suite) countObjects(ctx context.Context) (map[string]int, error) {
 	}
 	return map[string]int{
 		"namespace": len(namespaces.Items), "networkpolicy": len(policies.Items), "pod": governed,
-		"service": len(services.Items), "template": templates,
+		"service": len(services.Items), "template": templates, "clusternetworkpolicy": tiers,
 	}, nil
 }
 
@@ -176,6 +180,7 @@ type logged struct {
 	Reason       string `json:"reason"`
 	Confirmation string `json:"confirmation"`
 	Guardrails   string `json:"guardrails"`
+	Violations   string `json:"violations"`
 	DryRun       bool   `json:"dryRun"`
 }
 

@@ -44,6 +44,16 @@ func SnapshotRights() []Right {
 	return append(out, Right{Verb: "get", Resource: "namespaces"}, Right{Verb: "get", Resource: "pods"})
 }
 
+// TierRights are what cluster-wide policies need. A cluster may lack their kinds; where it has them and Bulkhead lacks a
+// right, it says so and judges without that kind.
+func TierRights() []Right {
+	var out []Right
+	for _, f := range tierFeeds() {
+		out = append(out, f.rights()...)
+	}
+	return out
+}
+
 // CheckAccess asks the API server whether the client has all the rights. The error names each one that it lacks.
 func CheckAccess(ctx context.Context, client kubernetes.Interface, rights []Right) error {
 	var missing []string

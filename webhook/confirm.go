@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,7 +23,8 @@ const (
 	confirmationFailed     = "failed"
 )
 
-// confirm judges again with the namespace as the API server has it now. Where it cannot be read, or no time is left to
+// confirm judges again with the namespace as the API server has it now, and with the labels of those that matter beyond
+// it. Where it cannot be read, or no time is left to
 // judge, the first decision stands: a denial that nobody can check is still what the last snapshot says.
 func (h *Handler) confirm(ctx context.Context, r *review, s *cluster.Snapshot, reviewed *reviewed, first *verdict) (*verdict, error) {
 	fresh, ns, err := h.refresh(ctx, s, r.Namespace)
@@ -55,7 +57,8 @@ func (h *Handler) confirm(ctx context.Context, r *review, s *cluster.Snapshot, r
 }
 
 // refresh gives the snapshot with one namespace as the API server has it now, and its Namespace object, nil where there
-// is none.
+// is none. Of other namespaces it reads the labels where a denial may rest on them and the snapshot be behind: the
+// resolver's, and those whose change this replica has just allowed.
 func (h *Handler) refresh(ctx context.Context, s *cluster.Snapshot, namespace string) (*cluster.Snapshot, *corev1.Namespace, error) {
 	budget := liveBudget
 	if deadline, ok := ctx.Deadline(); ok {
@@ -67,11 +70,26 @@ func (h *Handler) refresh(ctx context.Context, s *cluster.Snapshot, namespace st
 	if err != nil {
 		return nil, nil, err
 	}
-	ns, err := h.live.Namespace(ctx, namespace)
-	if err != nil || ns == nil {
-		return fresh, nil, err
+	others := append(h.recent.relabelled(time.Now()), s.Resolver().Namespace)
+	slices.Sort(others)
+	for _, other := range slices.Compact(others) {
+		if other == "" || other == namespace {
+			continue
+		}
+		if fresh, _, err = h.relabel(ctx, fresh, other); err != nil {
+			return nil, nil, err
+		}
 	}
-	return fresh.WithNamespace(ns), ns, nil
+	return h.relabel(ctx, fresh, namespace)
+}
+
+// relabel gives the snapshot with the Namespace object as the API server has it now, and that; nil where there is none.
+func (h *Handler) relabel(ctx context.Context, s *cluster.Snapshot, name string) (*cluster.Snapshot, *corev1.Namespace, error) {
+	ns, err := h.live.Namespace(ctx, name)
+	if err != nil || ns == nil {
+		return s, nil, err
+	}
+	return s.WithNamespace(ns), ns, nil
 }
 
 func terminating(ns *corev1.Namespace) bool {

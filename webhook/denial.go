@@ -26,11 +26,7 @@ func denial(cfg *config.Config, c *policy.Change, d *policy.Decision) string {
 	if n := count(d, config.Warn); n > 0 {
 		fmt.Fprintf(&b, ", %s", policy.Plural(n, "warning"))
 	}
-	name := shownName(c.Name)
-	if name == "" {
-		name = "(name to be generated)"
-	}
-	fmt.Fprintf(&b, ")\n\n  %s %s/%s\n", c.Kind, shownName(c.Namespace), name)
+	fmt.Fprintf(&b, ")\n\n  %s %s\n", c.Kind, object(c))
 	writeDenied(&b, d)
 	if more := denied - maxDenied; more > 0 {
 		fmt.Fprintf(&b, "  +%d more\n", more)
@@ -43,6 +39,18 @@ func denial(cfg *config.Config, c *policy.Change, d *policy.Decision) string {
 		fmt.Fprintf(&b, "\n  why, and how to ask for an exemption: %s/%s", strings.TrimSuffix(cfg.DocsURL, "/"), slug)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// object names the reviewed object: "namespace/name", or the name alone of what is in no namespace.
+func object(c *policy.Change) string {
+	name := shownName(c.Name)
+	switch {
+	case c.Trigger == policy.NamespaceWrite:
+		return name
+	case name == "":
+		name = "(name to be generated)"
+	}
+	return shownName(c.Namespace) + "/" + name
 }
 
 // writeDenied spells out the violations, at most maxDenied of them.

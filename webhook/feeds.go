@@ -14,15 +14,15 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
-	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
 // feed describes how one resource gets into the store. Each object is reduced as soon as it is decoded, so that no
 // complete list of a large cluster's pods is ever held in memory.
 type feed struct {
 	group, resource string
-	source          func(kubernetes.Interface) *cache.ListWatch
-	example         runtime.Object
+	// source lists and watches through the typed client; nil for cluster-wide policies, which it does not know.
+	source  func(kubernetes.Interface) *cache.ListWatch
+	example runtime.Object
 	// keep reduces an object to what the snapshot needs; nil drops it.
 	keep func(obj any) any
 	// set, remove and replace put reduced objects into a store whose lock is held.
@@ -126,61 +126,6 @@ func keepNamespace(ns *corev1.Namespace) *corev1.Namespace {
 	return &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{Name: ns.Name, Labels: ns.Labels, DeletionTimestamp: ns.DeletionTimestamp},
 		Status:     corev1.NamespaceStatus{Phase: ns.Status.Phase},
-	}
-}
-
-// storedPolicy is what is kept of a NetworkPolicy: compiled, or why it does not parse.
-type storedPolicy struct {
-	namespace, name string
-	compiled        *netpol.Policy
-	err             error
-}
-
-func (p *storedPolicy) key() string { return p.namespace + "/" + p.name }
-
-func keepPolicy(np *networkingv1.NetworkPolicy) storedPolicy {
-	compiled, err := netpol.Compile(np)
-	return storedPolicy{namespace: np.Namespace, name: np.Name, compiled: compiled, err: err}
-}
-
-// setPolicy stores p. One that does not parse is noted once and selects nothing.
-func (s *Store) setPolicy(p storedPolicy) {
-	if p.err == nil {
-		delete(s.invalid, p.key())
-		s.builder.SetPolicy(p.compiled)
-		return
-	}
-	if !s.invalid[p.key()] {
-		s.invalid[p.key()] = true
-		s.logger.Warn("a stored NetworkPolicy does not parse and counts as selecting nothing", "policy", p.key(), "error", printable(p.err.Error()))
-	}
-	s.builder.DeletePolicy(p.namespace, p.name)
-}
-
-func (s *Store) removePolicy(namespace, name string) {
-	delete(s.invalid, namespace+"/"+name)
-	s.builder.DeletePolicy(namespace, name)
-}
-
-func (s *Store) replacePolicies(list []storedPolicy) {
-	var compiled []*netpol.Policy
-	there := map[string]bool{}
-	for _, p := range list {
-		there[p.key()] = true
-		if p.err == nil {
-			compiled = append(compiled, p.compiled)
-		}
-	}
-	s.builder.ReplacePolicies(compiled)
-	for _, p := range list {
-		if p.err != nil || s.invalid[p.key()] {
-			s.setPolicy(p)
-		}
-	}
-	for key := range s.invalid {
-		if !there[key] {
-			delete(s.invalid, key)
-		}
 	}
 }
 

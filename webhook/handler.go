@@ -123,12 +123,14 @@ func (h *Handler) judge(ctx context.Context, r *review) (*verdict, error) {
 		// Without annotations: most requests are, and the audit log has them anyway.
 		return &verdict{decision: decisionSkipped, reason: reviewed.skip, response: admissionv1.AdmissionResponse{Allowed: true}}, nil
 	}
-	snapshot, terminating, err := h.withNamespace(ctx, snapshot, r.Namespace)
-	switch {
-	case err != nil:
-		return nil, err
-	case terminating:
-		return exempt(r, exemptNamespaceTermination), nil
+	if reviewed.newNamespace == nil { // else the review itself says how the namespace is
+		var terminating bool
+		if snapshot, terminating, err = h.withNamespace(ctx, snapshot, r.Namespace); err != nil {
+			return nil, err
+		}
+		if terminating {
+			return exempt(r, exemptNamespaceTermination), nil
+		}
 	}
 	return h.evaluate(ctx, r, snapshot, reviewed)
 }
@@ -159,7 +161,7 @@ func (h *Handler) evaluate(ctx context.Context, r *review, snapshot *cluster.Sna
 	if v.policy.Undecided {
 		return nil, unjudgeable(http.StatusInternalServerError, "no guardrail could be evaluated; see bulkhead's log")
 	}
-	if v.policy.Allowed && reviewed.policyChange() && !r.dryRun() {
+	if v.policy.Allowed && !r.dryRun() {
 		h.recent.remember(time.Now(), v.change)
 	}
 	v.response = respond(r.cfg, v.change, &v.policy)
@@ -178,6 +180,7 @@ func (h *Handler) decide(ctx context.Context, r *review, s *cluster.Snapshot, re
 		return nil, err
 	}
 	c.Disclose = r.cfg.DiscloseOtherNamespaces
+	c.Requester = policy.Requester{Name: r.UserInfo.Username, Groups: r.UserInfo.Groups}
 	if mustPass(r.Namespace, h.namespace) {
 		c.Cap = config.Warn
 	}

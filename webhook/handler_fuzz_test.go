@@ -31,6 +31,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(review(admissionRequest(f, update, "", "pods", "status", "Pod", podOf("api-1", api), podOf("api-1", web))))
 	f.Add(review(admissionRequest(f, create, "", "pods", "binding", "Binding", nil, `{"metadata":{"name":"api-1","labels":{"app":"web"}}}`)))
 	f.Add(review(admissionRequest(f, create, "", "bindings", "", "Binding", nil, `{"metadata":{"name":"api-1","labels":{"app":"web"}}}`)))
+	f.Add(review(relabel(f, namespaceOf("shop"), labelled("shop", "team=a"))))
 	f.Add(review(admissionRequest(f, connect, "", "pods", "exec", "PodExecOptions", nil, `{}`)))
 	for _, k := range templateKinds() {
 		f.Add(review(admissionRequest(f, update, k.group, k.resource, "", k.kind, k.object(api), k.object(web))))

@@ -2,7 +2,9 @@ package webhook
 
 import (
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
 // Metrics are Bulkhead's own; controller-runtime exports request latency and counts besides. No label takes a value
@@ -129,6 +132,23 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	} {
 		gauge(descObjects, float64(n), kind)
 	}
+	for kind, n := range countTiers(s.Tiers()) {
+		gauge(descObjects, float64(n), strings.ToLower(kind))
+	}
+}
+
+// countTiers counts the cluster-wide policies by kind.
+func countTiers(t *netpol.Tiers) map[string]int {
+	out := map[string]int{}
+	for _, f := range tierFeeds() {
+		out[f.kind] = 0
+	}
+	if t != nil {
+		for _, p := range slices.Concat(t.Policies[:]...) {
+			out[p.Kind]++
+		}
+	}
+	return out
 }
 
 // ObserveCertificate exports when the serving certificate expires.
@@ -208,6 +228,8 @@ func metricLabels(r *admissionv1.AdmissionRequest) (resource, operation string) 
 	switch r.Resource.Resource {
 	case "networkpolicies":
 		return "networkpolicies", operation
+	case "namespaces":
+		return "namespaces", operation
 	case "pods", "bindings":
 		return "pods", operation
 	case "deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs":

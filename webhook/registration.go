@@ -36,6 +36,8 @@ const (
 	// Deletions by the controllers that empty namespaces and collect garbage have to work while Bulkhead is down, too.
 	celNoCollector = `request.operation != 'DELETE' || !(request.userInfo.username in [%s])`
 	celSpecChanged = `request.operation != 'UPDATE' || object.spec != oldObject.spec`
+	// The controller that ends a namespace writes to it until it is gone.
+	celNotTerminating = `!has(oldObject.metadata.deletionTimestamp)`
 )
 
 // Registration makes the ValidatingWebhookConfiguration that sends Bulkhead what it judges, and nothing else.
@@ -48,6 +50,11 @@ func Registration(o RegistrationOptions) *admissionregistrationv1.ValidatingWebh
 	tenants := metav1.LabelSelectorRequirement{
 		// By the label that the API server itself keeps: a tenant can set any other.
 		Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: []string{systemNamespace, o.Namespace},
+	}
+	notOwn := metav1.LabelSelectorRequirement{
+		// Of a Namespace the API server matches the new labels, and of its subresources the old ones: this label has in
+		// both the value that the API server gives it.
+		Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: []string{o.Namespace},
 	}
 	system := metav1.LabelSelectorRequirement{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: []string{systemNamespace}}
 	create, update := admissionregistrationv1.Create, admissionregistrationv1.Update
@@ -74,6 +81,10 @@ func Registration(o RegistrationOptions) *admissionregistrationv1.ValidatingWebh
 			entry("networkpolicies", closed, tenants, policies, specChanged, collecting),
 			// Judged but never refused, and never in the way: the cluster's own namespace has to stay repairable.
 			entry("system-networkpolicies", open, system, policies, specChanged, collecting),
+			// kube-system included: policies everywhere reach DNS by its labels.
+			entry("namespaces", open, notOwn, []admissionregistrationv1.RuleWithOperations{
+				clusterWide(rule([]admissionregistrationv1.OperationType{update}, "", "namespaces", "namespaces/status", "namespaces/finalize")),
+			}, condition("labels-may-change", celLabelsChanged), condition("not-terminating", celNotTerminating)),
 			entry("pods", open, tenants, []admissionregistrationv1.RuleWithOperations{
 				rule(written, "", "pods"), rule([]admissionregistrationv1.OperationType{update}, "", "pods/status"),
 			}, condition("labels-may-change", celLabelsChanged), condition("no-node-agent", celNoNode)),
@@ -105,6 +116,13 @@ func rule(operations []admissionregistrationv1.OperationType, group string, reso
 	return admissionregistrationv1.RuleWithOperations{Operations: operations, Rule: admissionregistrationv1.Rule{
 		APIGroups: []string{group}, APIVersions: []string{"v1"}, Resources: resources, Scope: &namespaced,
 	}}
+}
+
+// clusterWide makes a rule match objects that are in no namespace, which Namespaces count as.
+func clusterWide(r admissionregistrationv1.RuleWithOperations) admissionregistrationv1.RuleWithOperations {
+	scope := admissionregistrationv1.ClusterScope
+	r.Scope = &scope
+	return r
 }
 
 func condition(name, expression string) admissionregistrationv1.MatchCondition {

@@ -40,10 +40,19 @@ func TestRegistration(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			system := strings.HasPrefix(w.Name, "system-")
-			for namespace, want := range map[string]bool{"shop": !system, "bulkhead-system": false, "kube-system": system} {
+			system, namespaces := strings.HasPrefix(w.Name, "system-"), w.Name == "namespaces.bulkhead.dev"
+			for namespace, want := range map[string]bool{"shop": !system, "bulkhead-system": false, "kube-system": system || namespaces} {
 				if got := selector.Matches(labels.Set{"kubernetes.io/metadata.name": namespace, "bulkhead.dev/skip": "true"}); got != want {
 					t.Errorf("%s sees %s: %v", w.Name, namespace, got)
+				}
+			}
+			scope := admissionregistrationv1.NamespacedScope
+			if namespaces {
+				scope = admissionregistrationv1.ClusterScope
+			}
+			for _, r := range w.Rules {
+				if *r.Scope != scope {
+					t.Errorf("%s: %v has scope %s", w.Name, r.Resources, *r.Scope)
 				}
 			}
 			names := map[string]bool{}

@@ -50,6 +50,8 @@ func decodeRequest(r *admissionv1.AdmissionRequest) (*reviewed, error) {
 		switch name {
 		case "networkpolicies.networking.k8s.io":
 			return decodePolicies(r)
+		case "namespaces":
+			return decodeNamespaces(r)
 		case "pods":
 			return decodePods(r)
 		case "bindings":

@@ -34,6 +34,8 @@ func judgedAs(r *reviewed) string {
 		return "skip " + r.skip
 	case r.policyChange():
 		return "policy " + sides(r.oldPolicy != nil, r.newPolicy != nil)
+	case r.newNamespace != nil:
+		return "namespace " + sides(r.oldNamespace != nil, true)
 	case r.binding != nil:
 		return "binding"
 	case r.newPod != nil:
@@ -113,7 +115,7 @@ func TestDecodePoliciesAndPods(t *testing.T) {
 		{"policies of another group", create, "extensions", policies, "", policyKind, nil, policyOf("a"), "500"},
 		{"policies without group", create, "", policies, "", policyKind, nil, policyOf("a"), "500"},
 		{"unknown resource", create, "", "secrets", "", "Secret", nil, `{}`, "500"},
-		{"namespaces", update, "", "namespaces", "", "Namespace", `{}`, `{}`, "500"},
+		{"nodes", update, "", "nodes", "", "Node", `{}`, `{}`, "500"},
 		{"pods of another group", create, "metrics.k8s.io", "pods", "", "PodMetrics", nil, `{}`, "500"},
 
 		{"pod create", create, "", "pods", "", "Pod", nil, podOf("p", api), "pod new"},

@@ -13,11 +13,12 @@ import (
 
 // reviewed is one request, decoded. Exactly one of the pairs is set, or skip says why nothing needs judging.
 type reviewed struct {
-	oldPolicy, newPolicy     *networkingv1.NetworkPolicy
-	oldPod, newPod           *corev1.Pod
-	binding                  *corev1.Binding
-	kind                     string // of a pod template's object
-	oldTemplate, newTemplate *cluster.Template
+	oldPolicy, newPolicy       *networkingv1.NetworkPolicy
+	oldNamespace, newNamespace *corev1.Namespace
+	oldPod, newPod             *corev1.Pod
+	binding                    *corev1.Binding
+	kind                       string // of a pod template's object
+	oldTemplate, newTemplate   *cluster.Template
 	// skip is why the request is allowed without being judged: one of a fixed set of words.
 	skip string
 }
@@ -36,6 +37,8 @@ const (
 // change gives what the request does in the cluster that s shows.
 func (r *reviewed) change(s *cluster.Snapshot) (*policy.Change, error) {
 	switch {
+	case r.newNamespace != nil:
+		return policy.NamespaceChange(s, r.oldNamespace, r.newNamespace), nil
 	case r.newTemplate != nil:
 		var old *cluster.Workload
 		if r.oldTemplate != nil {

@@ -23,7 +23,7 @@ type Store struct {
 	builder *cluster.Builder
 	unseen  map[string]bool      // resources whose first complete list has not come yet
 	contact map[string]time.Time // resource -> when the API server last said anything about it
-	invalid map[string]bool      // policies that are stored but do not parse, namespace/name
+	invalid invalidPolicies
 	wake    chan struct{}
 }
 
@@ -35,7 +35,7 @@ const publishEvery = 2 * time.Millisecond
 func NewStore(o cluster.Options, resources []string, logger *slog.Logger) *Store {
 	s := &Store{
 		logger: logger, ready: make(chan struct{}), builder: cluster.NewBuilder(o), unseen: map[string]bool{},
-		contact: map[string]time.Time{}, invalid: map[string]bool{}, wake: make(chan struct{}, 1),
+		contact: map[string]time.Time{}, invalid: invalidPolicies{}, wake: make(chan struct{}, 1),
 	}
 	for _, r := range resources {
 		s.unseen[r] = true
@@ -71,7 +71,11 @@ func (s *Store) Age(now time.Time) map[string]time.Duration {
 func (s *Store) Invalid() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.invalid)
+	n := 0
+	for _, names := range s.invalid {
+		n += len(names)
+	}
+	return n
 }
 
 // SetOptions changes what the config says about the cluster.
@@ -97,6 +101,31 @@ func (s *Store) listed(resource string, change func()) {
 		change()
 		delete(s.unseen, resource)
 	})
+}
+
+// await makes the first snapshot wait for a resource until it is listed or settled.
+func (s *Store) await(resource string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unseen[resource] = true
+}
+
+// settle ends the wait for a resource that the cluster does not have, or that cannot be listed now.
+func (s *Store) settle(resource string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.unseen, resource)
+	s.poke()
+}
+
+// forget drops all that the store holds of a resource that the cluster has no longer.
+func (s *Store) forget(f *feed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.replace(s, nil)
+	delete(s.unseen, f.name())
+	delete(s.contact, f.name())
+	s.poke()
 }
 
 // heard notes that the API server said that nothing changed.

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +30,7 @@ func Install(ctx context.Context, client kubernetes.Interface) error {
 		return err
 	}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: User}}
-	rights := append(webhook.SnapshotRights(), webhook.SelfSignedRights(Namespace, Secret, Configuration)...)
+	rights := slices.Concat(webhook.SnapshotRights(), webhook.TierRights(), webhook.SelfSignedRights(Namespace, Secret, Configuration))
 	clusterRole := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "bulkhead"}}
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "bulkhead", Namespace: Namespace}}
 	for _, r := range rights {

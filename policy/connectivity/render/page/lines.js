@@ -1,6 +1,7 @@
 // The geometry of lines. They leave to the side on which the other end stands; neighbours above each other are joined by
-// a bow at the side.
-function route(a, b) {
+// a bow at the side. What is cut bows up and what is opened bows down, so that both are seen between the same two boxes.
+const bows = { cut: -14, opened: 14 };
+function route(a, b, bow = 0) {
   const am = a.y + a.h / 2, bm = b.y + b.h / 2;
   let x1, x2, c1, c2;
   if (b.x >= a.x + a.w) {
@@ -16,10 +17,10 @@ function route(a, b) {
     const bend = 20 + Math.min(60, Math.abs(am - bm) * 0.22);
     c1 = Math.max(x1, x2) + bend; c2 = c1;
   }
-  return { d: `M${x1} ${am}C${c1} ${am} ${c2} ${bm} ${x2} ${bm}`, mid: middle(x1, am, c1, c2, x2, bm) };
+  return { d: `M${x1} ${am}C${c1} ${am + bow} ${c2} ${bm + bow} ${x2} ${bm}`, mid: middle(x1, am, c1, c2, x2, bm, bow) };
 }
 
-const middle = (x1, y1, c1, c2, x2, y2) => ({ x: (x1 + 3 * c1 + 3 * c2 + x2) / 8, y: (y1 + y2) / 2 });
+const middle = (x1, y1, c1, c2, x2, y2, bow) => ({ x: (x1 + 3 * c1 + 3 * c2 + x2) / 8, y: (y1 + y2) / 2 + bow * 0.75 });
 
 // placeBox is the box of a place, see placeOf.
 const placeBox = (place, asTarget) => (place < namespaces.length ? places[place] : boxOf(place - namespaces.length + size, asTarget));
@@ -29,7 +30,7 @@ const weight = (count) => Math.min(6, 1.2 + Math.log2(count) * 0.55);
 
 // line makes one path between boxes.
 function line(layer, from, to, kind, title, width) {
-  const path = route(from, to);
+  const path = route(from, to, bows[kind]);
   const el = svg('path', { d: path.d, class: `line ${kind}`, 'marker-end': `url(#head-${kind.split(' ')[0]})` }, layer);
   if (width) el.style.strokeWidth = `${width}px`;
   if (title) svg('title', {}, el).textContent = title;
