@@ -99,7 +99,7 @@ func checkExceptDefeated(c *policy.Change, _ any) []policy.Violation {
 		}
 		groups := alike(selectedSubjects(c), d)
 		if len(groups) == 0 {
-			groups = [][]*policy.Subject{{x.nobody()}}
+			groups = [][]*policy.Subject{{podsToCome(c)}}
 		}
 		for _, g := range groups {
 			x.judge(d, g)
@@ -139,11 +139,11 @@ func alike(subjects []*policy.Subject, d netpol.Direction) [][]*policy.Subject {
 	return out
 }
 
-// nobody stands for the pods of a policy that comes before its pods: it alone applies to them.
-func (x *exceptChecker) nobody() *policy.Subject {
-	s := &policy.Subject{After: policy.Coverage{Policies: []*netpol.Policy{x.change.NewPolicy}}}
-	if old := x.change.OldPolicy; old != nil {
-		s.Before.Policies = []*netpol.Policy{old}
+// podsToCome stands for the pods of a policy that comes before its pods: it alone applies to them. It has no workload.
+func podsToCome(c *policy.Change) *policy.Subject {
+	s := &policy.Subject{After: policy.Coverage{Policies: []*netpol.Policy{c.NewPolicy}}}
+	if c.OldPolicy != nil {
+		s.Before.Policies = []*netpol.Policy{c.OldPolicy}
 	}
 	return s
 }

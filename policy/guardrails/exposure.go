@@ -1,0 +1,86 @@
+package guardrails
+
+import (
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/bulkhead-dev/bulkhead/policy"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// exposure collects the subjects for which a part of the new policy allows more than their rules did before the change.
+type exposure struct {
+	direction netpol.Direction
+	found     bool // subjects, or a policy that comes before its pods
+	worse     bool // live pods among the subjects were isolated before
+	subjects  []*policy.Subject
+}
+
+func (e *exposure) add(s *policy.Subject) {
+	e.found = true
+	if s.Workload == nil {
+		return
+	}
+	e.subjects = append(e.subjects, s)
+	e.worse = e.worse || s.Live() && s.Before.Isolated(e.direction)
+}
+
+// names lists the subjects: "app=api, app=web", or "the selected pods" where there are none yet.
+func (e *exposure) names() string {
+	if len(e.subjects) == 0 {
+		return "the selected pods"
+	}
+	workloads, _ := policy.Worse(e.subjects)
+	return policy.Names(workloads)
+}
+
+// violation starts a violation at the field.
+func (e *exposure) violation(field string) policy.Violation {
+	workloads, _ := policy.Worse(e.subjects)
+	return policy.Violation{Field: field, Live: e.worse, Affected: policy.Affect(workloads)}
+}
+
+// groupsOf gives the subjects that the new policy selects in groups of which direction d tells no two apart, or what
+// stands for the pods of a policy that comes before them.
+func groupsOf(c *policy.Change, d netpol.Direction) [][]*policy.Subject {
+	if groups := alike(selectedSubjects(c), d); len(groups) > 0 {
+		return groups
+	}
+	return [][]*policy.Subject{{podsToCome(c)}}
+}
+
+// exposedBy collects the subjects whose rules did not allow all that the rule does before the change. Those that are
+// excused are left out, and those whose pods know none of its ports by name.
+func exposedBy(c *policy.Change, d netpol.Direction, rule *netpol.Rule, excused func(*policy.Subject) bool) *exposure {
+	out := &exposure{direction: d}
+	for _, group := range groupsOf(c, d) {
+		s := group[0]
+		if s.Workload != nil && d == netpol.Ingress && portsOf(rule, d, s.After.Endpoint.Ports).Empty() {
+			continue
+		}
+		if covered([]netpol.Rule{*rule}, s.Before.Policies, d) {
+			continue
+		}
+		for _, s := range group {
+			if !excused(s) {
+				out.add(s)
+			}
+		}
+	}
+	return out
+}
+
+// keepResolver makes the fix of an egress rule let DNS through where it would cut it, and says so in the YAML: all of the
+// policy's egress rules then.
+func keepResolver(c *policy.Change, f *policy.Fix) *policy.Fix {
+	r := c.After.Resolver()
+	if !r.Known() {
+		return f
+	}
+	if after, err := c.WithFix(f); err != nil || len(cutFromResolver(after, r)) == 0 {
+		return f
+	}
+	spec := &f.Instead.Spec
+	spec.Egress = append(spec.Egress, resolverRule(r))
+	f.YAML = paste(map[string][]networkingv1.NetworkPolicyEgressRule{"egress": spec.Egress})
+	return f
+}
