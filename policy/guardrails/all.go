@@ -25,5 +25,6 @@ func All() []policy.Guardrail {
 		rulesIgnored,
 		selectorNoPods,
 		tenantCrossing,
+		worldCIDR,
 	}
 }

@@ -1,0 +1,43 @@
+package guardrails
+
+import (
+	"net/netip"
+
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// internet is all of the address space from which public addresses are given out: IPv4, the global unicast addresses of
+// IPv6, and the prefix under which NAT64 reaches IPv4. Sources: RFC 4291 2.5.4, IANA IPv6 Global Unicast Address
+// Assignments, RFC 6052 2.1.
+var internet = [...]netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("2000::/3"), netip.MustParsePrefix("64:ff9b::/96"),
+}
+
+// notPublic are the ranges of it that lead to no public address. Those kept for documentation are not among them: there they
+// stand for public ones. Source: IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890).
+var notPublic = [...]netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("224.0.0.0/4"),
+	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("2001:2::/48"),
+}
+
+// publicPart gives the public addresses that the block allows, but for the approved ones.
+func publicPart(b *netpol.IPBlock, approved []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, within := range internet {
+		out = append(out, held(b, within)...)
+	}
+	return withoutAll(withoutAll(out, notPublic[:]), approved)
+}
+
+// wholeInternet reports whether the set holds all public addresses of the IP family of some of its own.
+func wholeInternet(set, approved []netip.Prefix) bool {
+	for _, all := range internet[:2] { // what is behind NAT64 is IPv4 once more
+		missing := publicPart(&netpol.IPBlock{CIDR: all}, approved)
+		if len(missing) > 0 && len(withoutAll(missing, set)) == 0 {
+			return true
+		}
+	}
+	return false
+}
