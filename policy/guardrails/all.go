@@ -21,6 +21,7 @@ func All() []policy.Guardrail {
 		isolationSideEffect,
 		labelDropsPolicy,
 		metadataOpen,
+		namedPort,
 		nsLabelImpact,
 		oneSided,
 		peerNoNamespace,

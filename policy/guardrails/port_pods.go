@@ -1,0 +1,208 @@
+package guardrails
+
+import (
+	"fmt"
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/bulkhead-dev/bulkhead/policy"
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/connectivity"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// portPod is a workload on which an item of a rule's ports is resolved: a destination of the rule.
+type portPod struct {
+	*cluster.Workload
+	// declared are the container ports of the pods and of the templates that the next rollout makes them from.
+	declared []netpol.ContainerPort
+	// fresh says that the old policy does not have the same item for it.
+	fresh bool
+}
+
+// portItem is one item of a rule's ports with its destinations: live pods, or templates where nothing runs.
+type portItem struct {
+	direction  netpol.Direction
+	rule, item int
+	match      *netpol.PortMatch
+	pods       []portPod
+}
+
+// String writes the item's place as messages do: "ingress[0]".
+func (i *portItem) String() string { return fmt.Sprintf("%s[%d]", i.direction.Field(), i.rule) }
+
+func (i *portItem) field() string { return fmt.Sprintf("spec.%s.ports[%d].port", i, i.item) }
+
+// whose says whose pods the destinations are: "selected" or "peer".
+func (i *portItem) whose() string {
+	if i.direction == netpol.Ingress {
+		return "selected"
+	}
+	return "peer"
+}
+
+// workloads lists the destinations for which keep holds.
+func (i *portItem) workloads(keep func(*portPod) bool) []*cluster.Workload {
+	var out []*cluster.Workload
+	for j := range i.pods {
+		if keep(&i.pods[j]) {
+			out = append(out, i.pods[j].Workload)
+		}
+	}
+	return out
+}
+
+// fresh reports whether the change brings the item for some of the destinations for which keep holds.
+func (i *portItem) fresh(keep func(*portPod) bool) bool {
+	return slices.ContainsFunc(i.pods, func(p portPod) bool { return p.fresh && keep(&p) })
+}
+
+// mayName reports whether a message may tell of all destinations.
+func (i *portItem) mayName(c *policy.Change) bool {
+	return !slices.ContainsFunc(i.pods, func(p portPod) bool { return !c.MayName(p.Namespace) })
+}
+
+// replacedBy writes the rule's ports with another port in the item's place.
+func (i *portItem) replacedBy(c *policy.Change, port intstr.IntOrString) *policy.Fix {
+	fixed := c.Object.DeepCopy()
+	var ports []networkingv1.NetworkPolicyPort
+	if i.direction == netpol.Ingress {
+		ports = fixed.Spec.Ingress[i.rule].Ports
+	} else {
+		ports = fixed.Spec.Egress[i.rule].Ports
+	}
+	ports[i.item].Port = &port
+	return &policy.Fix{Say: fmt.Sprintf("write in spec.%s:", i), YAML: paste(map[string]any{"ports": ports}), Instead: fixed}
+}
+
+// portItems lists the items for which wanted holds, of the rules that name pods as destinations: ingress rules, and egress
+// rules with selector peers alone. Rules for DNS and for every pod of the cluster are left out. Items without destinations
+// are left out too, and all that come once 200,000 workloads have been looked at.
+func portItems(c *policy.Change, wanted func(*netpol.PortMatch) bool) []portItem {
+	var out []portItem
+	budget := maxLookedAt
+	templates := map[*cluster.Namespace]map[cluster.Owner][]netpol.ContainerPort{}
+	for _, d := range netpol.Directions {
+		if !c.NewPolicy.Isolates[d] {
+			continue
+		}
+		for i := range c.NewPolicy.Rules[d] {
+			rule := &c.NewPolicy.Rules[d][i]
+			if !slices.ContainsFunc(rule.Ports, func(m netpol.PortMatch) bool { return wanted(&m) }) {
+				continue
+			}
+			found := destinations(c, d, rule, &budget)
+			if budget < 0 {
+				return out
+			}
+			for j := range rule.Ports {
+				if m := &rule.Ports[j]; wanted(m) && len(found) > 0 {
+					out = append(out, portItem{d, i, j, m, portPods(c, d, m, found, templates)})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// destinations lists the pods that are the destinations of the rule.
+func destinations(c *policy.Change, d netpol.Direction, rule *netpol.Rule, budget *int) []*cluster.Workload {
+	if d == netpol.Ingress {
+		return running(workloadsOf(selectedSubjects(c)))
+	}
+	if r := c.After.Resolver(); matchesEveryPod(rule) || len(r.Backends) > 0 && isDNSRule(rule, r) ||
+		slices.ContainsFunc(rule.Peers, func(p netpol.Peer) bool { return p.Block != nil }) {
+		return nil
+	}
+	var out []*cluster.Workload
+	seen := map[*cluster.Workload]bool{}
+	for i := range rule.Peers {
+		for w := range peerWorkloads(c.After, c.Namespace, &rule.Peers[i], budget) {
+			if !w.HostNetwork && !seen[w] {
+				seen[w] = true
+				out = append(out, w)
+			}
+		}
+	}
+	return running(out)
+}
+
+// running gives the workloads with live pods; where there are none all of them, which are templates then.
+func running(workloads []*cluster.Workload) []*cluster.Workload {
+	var out []*cluster.Workload
+	for _, w := range workloads {
+		if w.Live() {
+			out = append(out, w)
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	return workloads
+}
+
+func portPods(c *policy.Change, d netpol.Direction, m *netpol.PortMatch, workloads []*cluster.Workload,
+	templates map[*cluster.Namespace]map[cluster.Owner][]netpol.ContainerPort) []portPod {
+	var out []portPod
+	for _, w := range workloads {
+		n := c.After.Namespace(w.Namespace)
+		if templates[n] == nil {
+			templates[n] = map[cluster.Owner][]netpol.ContainerPort{}
+			for _, t := range n.Templates {
+				templates[n][cluster.Owner{Kind: t.Kind, Name: t.Name}] = t.Ports
+			}
+		}
+		p := portPod{w, slices.Clip(w.Ports), !hadPort(c, d, m, w)}
+		for _, o := range w.Owners() {
+			p.declared = append(p.declared, templates[n][cluster.Owner{Kind: o.Kind, Name: o.Name}]...)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// hadPort reports whether the old policy has the same item of ports in a rule of which the workload is a destination.
+func hadPort(c *policy.Change, d netpol.Direction, m *netpol.PortMatch, w *cluster.Workload) bool {
+	e := c.Before.Endpoint(w)
+	if c.OldPolicy == nil || !c.OldPolicy.Isolates[d] || d == netpol.Ingress && !c.OldPolicy.Selects(e) {
+		return false
+	}
+	return slices.ContainsFunc(c.OldPolicy.Rules[d], func(r netpol.Rule) bool {
+		return slices.Contains(r.Ports, *m) && (d == netpol.Ingress || r.MatchesPeer(c.Namespace, e))
+	})
+}
+
+// servicePorts lists the ports of the Services that select the pods.
+func (p *portPod) servicePorts(c *policy.Change) []servicePort {
+	var out []servicePort
+	for _, svc := range c.After.Namespace(p.Namespace).Services {
+		if len(svc.Selector) == 0 || !svc.Selector.AsSelectorPreValidated().Matches(p.Labels) {
+			continue
+		}
+		for _, port := range svc.Ports {
+			out = append(out, servicePort{svc, port, port.TargetPort(p.Workload)})
+		}
+	}
+	return out
+}
+
+// servicePort is a port of a Service and the one that its pods listen on, 0 where that is not known.
+type servicePort struct {
+	service *cluster.Service
+	port    cluster.ServicePort
+	target  uint16
+}
+
+// listensOn gives the ports that the pods declare, and those to which Services translate theirs.
+func (p *portPod) listensOn(c *policy.Change) connectivity.Ports {
+	var out []connectivity.PortRange
+	for _, d := range p.declared {
+		out = append(out, connectivity.PortRange{Protocol: d.Protocol, First: d.Number, Last: d.Number})
+	}
+	for _, s := range p.servicePorts(c) {
+		out = append(out, connectivity.PortRange{Protocol: s.port.Protocol, First: s.target, Last: s.target})
+	}
+	return connectivity.PortsOf(out...)
+}
