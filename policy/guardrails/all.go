@@ -26,9 +26,11 @@ func All() []policy.Guardrail {
 		oneSided,
 		peerNoNamespace,
 		peerNoPods,
+		portUndeclared,
 		rulesIgnored,
 		selectorEphemeral,
 		selectorNoPods,
+		servicePortUsed,
 		tenantCrossing,
 		worldCIDR,
 	}
