@@ -126,7 +126,7 @@ func ownNamespaceFix(c *policy.Change, d netpol.Direction, rule int) *policy.Fix
 		return f
 	}
 	fixed.Spec.Egress[rule].To = peers
-	if keepResolver(c, f); len(fixed.Spec.Egress) > len(c.Object.Spec.Egress) {
+	if keepResolver(c, f) {
 		f.Say = fmt.Sprintf("name the peers; for the pods of %s and DNS alone write in spec:", c.Namespace)
 	}
 	return f

@@ -69,18 +69,18 @@ func exposedBy(c *policy.Change, d netpol.Direction, rule *netpol.Rule, excused 
 	return out
 }
 
-// keepResolver makes the fix of an egress rule let DNS through where it would cut it, and says so in the YAML: all of the
-// policy's egress rules then.
-func keepResolver(c *policy.Change, f *policy.Fix) *policy.Fix {
+// keepResolver makes the fix of an egress rule let DNS through where it would cut it, and reports that it did: the YAML then has
+// all of the policy's egress rules.
+func keepResolver(c *policy.Change, f *policy.Fix) bool {
 	r := c.After.Resolver()
 	if !r.Known() {
-		return f
+		return false
 	}
 	if after, err := c.WithFix(f); err != nil || len(cutFromResolver(after, r)) == 0 {
-		return f
+		return false
 	}
 	spec := &f.Instead.Spec
 	spec.Egress = append(spec.Egress, resolverRule(r))
 	f.YAML = paste(map[string][]networkingv1.NetworkPolicyEgressRule{"egress": spec.Egress})
-	return f
+	return true
 }

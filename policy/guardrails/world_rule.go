@@ -142,7 +142,7 @@ func (o *worldRule) namePorts(c *policy.Change, r *netpol.Rule) *policy.Fix {
 		f := &policy.Fix{
 			Say: "name the ports, such as in " + at + ":", YAML: paste(map[string]any{"ports": ports}), Instead: fixed,
 		}
-		if keepResolver(c, f); len(fixed.Spec.Egress) > len(c.Object.Spec.Egress) {
+		if keepResolver(c, f) {
 			f.Say = "name the ports, such as with DNS in spec:"
 		}
 		return f
