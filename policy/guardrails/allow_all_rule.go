@@ -5,12 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
-	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
@@ -59,6 +57,7 @@ stay.`,
 }
 
 func checkAllowAllRule(c *policy.Change, _ any) []policy.Violation {
+	x := &exposures{change: c, budget: maxLookedAt}
 	var out []policy.Violation
 	for _, d := range netpol.Directions {
 		if !c.NewPolicy.Isolates[d] {
@@ -69,7 +68,7 @@ func checkAllowAllRule(c *policy.Change, _ any) []policy.Violation {
 			if len(rule.Peers) > 0 || isDNSRule(rule, c.After.Resolver()) || len(out) == maxDeadPeers {
 				continue
 			}
-			e := exposedBy(c, d, rule, func(s *policy.Subject) bool { return d == netpol.Ingress && calledByAPIServer(c, s, rule) })
+			e := x.by(d, rule, func(s *policy.Subject) bool { return d == netpol.Ingress && calledByAPIServer(x, s, rule) })
 			if e.found {
 				out = append(out, allowAllViolation(c, e, i))
 			}
@@ -130,43 +129,4 @@ func ownNamespaceFix(c *policy.Change, d netpol.Direction, rule int) *policy.Fix
 		f.Say = fmt.Sprintf("name the peers; for the pods of %s and DNS alone write in spec:", c.Namespace)
 	}
 	return f
-}
-
-// calledByAPIServer reports whether each port of the rule is one on which the API server calls the subject's pods.
-func calledByAPIServer(c *policy.Change, s *policy.Subject, rule *netpol.Rule) bool {
-	for i := range rule.Ports {
-		if !slices.ContainsFunc(c.After.Namespace(c.Namespace).Services, func(svc *cluster.Service) bool {
-			return len(svc.Selector) > 0 && webhookPort(c, s, svc, &rule.Ports[i])
-		}) {
-			return false
-		}
-	}
-	return len(rule.Ports) > 0
-}
-
-// apiServerCalls is the Service port that the API server calls by default.
-// Source: admissionregistration.k8s.io/v1 ServiceReference.port, apiregistration.k8s.io/v1 ServiceReference.port.
-const apiServerCalls = 443
-
-// webhookPort reports whether m is the target port, on the subject's pods, of a port of the Service that the API server may
-// call. Of pods to come the labels are taken to be those that the Service selects.
-func webhookPort(c *policy.Change, s *policy.Subject, svc *cluster.Service, m *netpol.PortMatch) bool {
-	if m.Protocol != corev1.ProtocolTCP || m.Number != m.End || m.Name == "" && m.Number == 0 {
-		return false
-	}
-	w := &cluster.Workload{Namespace: c.Namespace, Labels: svc.Selector}
-	if s.Workload != nil {
-		w = s.Workload
-	}
-	if !svc.Selector.AsSelectorPreValidated().Matches(w.Labels) || !c.NewPolicy.Selects(w.Endpoint(nil)) {
-		return false
-	}
-	return slices.ContainsFunc(svc.Ports, func(p cluster.ServicePort) bool {
-		if p.Protocol != m.Protocol || p.Number != apiServerCalls && !strings.Contains(p.Name, "webhook") {
-			return false
-		}
-		target := p.TargetPort(w)
-		return target != 0 && m.Matches(w.Endpoint(nil), netpol.Port{Protocol: p.Protocol, Number: target}) ||
-			s.Workload == nil && m.Name != "" && m.Name == p.Target.StrVal
-	})
 }

@@ -105,6 +105,7 @@ func checkAnyNamespace(c *policy.Change, parameters any) []policy.Violation {
 	if !c.NewPolicy.Isolates[netpol.Ingress] {
 		return nil
 	}
+	x := &exposures{change: c, budget: maxLookedAt}
 	var out []policy.Violation
 	for i := range c.NewPolicy.Rules[netpol.Ingress] {
 		rule := &c.NewPolicy.Rules[netpol.Ingress][i]
@@ -114,7 +115,7 @@ func checkAnyNamespace(c *policy.Change, parameters any) []policy.Violation {
 				continue
 			}
 			alone := &netpol.Rule{Peers: []netpol.Peer{*peer}, Ports: rule.Ports}
-			e := exposedBy(c, netpol.Ingress, alone, func(s *policy.Subject) bool { return p.serves(c, s) })
+			e := x.by(netpol.Ingress, alone, func(s *policy.Subject) bool { return p.serves(c, s) })
 			if e.found {
 				out = append(out, anyNamespaceViolation(c, e, place{netpol.Ingress, i, j, peer}, alone))
 			}

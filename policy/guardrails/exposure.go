@@ -39,29 +39,41 @@ func (e *exposure) violation(field string) policy.Violation {
 	return policy.Violation{Field: field, Live: e.worse, Affected: policy.Affect(workloads)}
 }
 
-// groupsOf gives the subjects that the new policy selects in groups of which direction d tells no two apart, or what
-// stands for the pods of a policy that comes before them.
-func groupsOf(c *policy.Change, d netpol.Direction) [][]*policy.Subject {
-	if groups := alike(selectedSubjects(c), d); len(groups) > 0 {
-		return groups
-	}
-	return [][]*policy.Subject{{podsToCome(c)}}
+// exposures looks for what the new policy exposes. Its budget bounds the comparisons for one request; once it is used up
+// nothing more is found, because what is not known is no violation.
+type exposures struct {
+	change *policy.Change
+	budget int
+	groups [2][][]*policy.Subject // by netpol.Direction, once they are needed
 }
 
-// exposedBy collects the subjects whose rules did not allow all that the rule does before the change. Those that are
-// excused are left out, and those whose pods know none of its ports by name.
-func exposedBy(c *policy.Change, d netpol.Direction, rule *netpol.Rule, excused func(*policy.Subject) bool) *exposure {
+// of gives the subjects that the new policy selects in groups of which direction d tells no two apart, or what stands for
+// the pods of a policy that comes before them.
+func (x *exposures) of(d netpol.Direction) [][]*policy.Subject {
+	if x.groups[d] == nil {
+		x.groups[d] = alike(selectedSubjects(x.change), d)
+		if len(x.groups[d]) == 0 {
+			x.groups[d] = [][]*policy.Subject{{podsToCome(x.change)}}
+		}
+	}
+	return x.groups[d]
+}
+
+// by collects the subjects whose rules did not allow all that the rule does before the change. Those that are excused are
+// left out, and those whose pods know none of its ports by name.
+func (x *exposures) by(d netpol.Direction, rule *netpol.Rule, excused func(*policy.Subject) bool) *exposure {
 	out := &exposure{direction: d}
-	for _, group := range groupsOf(c, d) {
+	before := remembered{rules: []netpol.Rule{*rule}, direction: d, budget: &x.budget, known: map[string]bool{}}
+	for _, group := range x.of(d) {
 		s := group[0]
 		if s.Workload != nil && d == netpol.Ingress && portsOf(rule, d, s.After.Endpoint.Ports).Empty() {
 			continue
 		}
-		if covered([]netpol.Rule{*rule}, s.Before.Policies, d) {
+		if before.coveredBy("", s.Before.Policies) {
 			continue
 		}
 		for _, s := range group {
-			if !excused(s) {
+			if x.budget--; x.budget >= 0 && !excused(s) {
 				out.add(s)
 			}
 		}

@@ -90,21 +90,17 @@ func checkForbiddenCIDR(c *policy.Change, parameters any) []policy.Violation {
 	if len(p.Ranges) == 0 {
 		return nil
 	}
-	budget := maxRangePairs
+	x := &exposures{change: c, budget: maxRangePairs}
 	var out []policy.Violation
 	for _, d := range netpol.Directions {
-		var groups [][]*policy.Subject
 		for _, at := range ranges(c.NewPolicy, d) {
 			if at.item < 0 || len(out) == maxDeadPeers {
 				continue
 			}
-			if groups == nil {
-				groups = groupsOf(c, d)
-			}
 			e := &exposure{direction: d}
 			var reached []forbiddenRange
 			for _, r := range p.Ranges {
-				if budget -= 1 + len(at.block().Except); budget >= 0 && reaches(e, &at, r.CIDR, groups, &budget) {
+				if x.budget -= 1 + len(at.block().Except); x.budget >= 0 && x.reach(e, &at, r.CIDR) {
 					reached = append(reached, r)
 				}
 			}
@@ -117,18 +113,18 @@ func checkForbiddenCIDR(c *policy.Change, parameters any) []policy.Violation {
 	return out
 }
 
-// reaches adds to e the subjects for which the spot allows more of the range than was allowed before.
-func reaches(e *exposure, at *spot, within netip.Prefix, groups [][]*policy.Subject, budget *int) (found bool) {
+// reach adds to e the subjects for which the spot allows more of the range than was allowed before.
+func (x *exposures) reach(e *exposure, at *spot, within netip.Prefix) (found bool) {
 	addresses := at.addresses(within)
 	if len(addresses) == 0 {
 		return false
 	}
-	for _, group := range groups {
+	for _, group := range x.of(e.direction) {
 		ports := portsOf(at.at(), e.direction, group[0].After.Endpoint.Ports)
 		if ports.Empty() && group[0].Workload == nil {
 			ports = connectivity.AllPorts() // the numbers of named ports are known once there are pods
 		}
-		if len(newlyAllowed(allowance{addresses, ports}, e.direction, group[0], budget)) == 0 {
+		if x.budget--; x.budget < 0 || len(newlyAllowed(allowance{addresses, ports}, e.direction, group[0], &x.budget)) == 0 {
 			continue
 		}
 		found = true

@@ -1,8 +1,10 @@
 package guardrails
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -18,8 +20,17 @@ type portPod struct {
 	*cluster.Workload
 	// declared are the container ports of the pods and of the templates that the next rollout makes them from.
 	declared []netpol.ContainerPort
+	// services are the ports of the Services that select the pods.
+	services []servicePort
 	// fresh says that the old policy does not have the same item for it.
 	fresh bool
+}
+
+// servicePort is a port of a Service and the one that its pods listen on, 0 where that is not known.
+type servicePort struct {
+	service *cluster.Service
+	port    cluster.ServicePort
+	target  uint16
 }
 
 // portItem is one item of a rule's ports with its destinations: live pods, or templates where nothing runs.
@@ -77,13 +88,24 @@ func (i *portItem) replacedBy(c *policy.Change, port intstr.IntOrString) *policy
 	return &policy.Fix{Say: fmt.Sprintf("write in spec.%s:", i), YAML: paste(map[string]any{"ports": ports}), Instead: fixed}
 }
 
+// portFinder looks for the destinations of one change's rules.
+type portFinder struct {
+	change *policy.Change
+	budget int // of workloads to look at
+	// templates has the container ports of each pod template.
+	templates map[*cluster.Namespace]map[cluster.Owner][]netpol.ContainerPort
+	pods      map[*cluster.Workload]portPod // without fresh
+}
+
 // portItems lists the items for which wanted holds, of the rules that name pods as destinations: ingress rules, and egress
 // rules with selector peers alone. Rules for DNS and for every pod of the cluster are left out. Items without destinations
 // are left out too, and all that come once 200,000 workloads have been looked at.
 func portItems(c *policy.Change, wanted func(*netpol.PortMatch) bool) []portItem {
+	f := &portFinder{
+		change: c, budget: maxLookedAt,
+		templates: map[*cluster.Namespace]map[cluster.Owner][]netpol.ContainerPort{}, pods: map[*cluster.Workload]portPod{},
+	}
 	var out []portItem
-	budget := maxLookedAt
-	templates := map[*cluster.Namespace]map[cluster.Owner][]netpol.ContainerPort{}
 	for _, d := range netpol.Directions {
 		if !c.NewPolicy.Isolates[d] {
 			continue
@@ -93,13 +115,13 @@ func portItems(c *policy.Change, wanted func(*netpol.PortMatch) bool) []portItem
 			if !slices.ContainsFunc(rule.Ports, func(m netpol.PortMatch) bool { return wanted(&m) }) {
 				continue
 			}
-			found := destinations(c, d, rule, &budget)
-			if budget < 0 {
-				return out
-			}
+			found := f.destinations(d, rule)
 			for j := range rule.Ports {
+				if f.budget -= len(found); f.budget < 0 {
+					return out
+				}
 				if m := &rule.Ports[j]; wanted(m) && len(found) > 0 {
-					out = append(out, portItem{d, i, j, m, portPods(c, d, m, found, templates)})
+					out = append(out, portItem{d, i, j, m, f.resolve(d, m, found)})
 				}
 			}
 		}
@@ -108,7 +130,8 @@ func portItems(c *policy.Change, wanted func(*netpol.PortMatch) bool) []portItem
 }
 
 // destinations lists the pods that are the destinations of the rule.
-func destinations(c *policy.Change, d netpol.Direction, rule *netpol.Rule, budget *int) []*cluster.Workload {
+func (f *portFinder) destinations(d netpol.Direction, rule *netpol.Rule) []*cluster.Workload {
+	c := f.change
 	if d == netpol.Ingress {
 		return running(workloadsOf(selectedSubjects(c)))
 	}
@@ -119,7 +142,7 @@ func destinations(c *policy.Change, d netpol.Direction, rule *netpol.Rule, budge
 	var out []*cluster.Workload
 	seen := map[*cluster.Workload]bool{}
 	for i := range rule.Peers {
-		for w := range peerWorkloads(c.After, c.Namespace, &rule.Peers[i], budget) {
+		for w := range peerWorkloads(c.After, c.Namespace, &rule.Peers[i], &f.budget) {
 			if !w.HostNetwork && !seen[w] {
 				seen[w] = true
 				out = append(out, w)
@@ -143,24 +166,47 @@ func running(workloads []*cluster.Workload) []*cluster.Workload {
 	return workloads
 }
 
-func portPods(c *policy.Change, d netpol.Direction, m *netpol.PortMatch, workloads []*cluster.Workload,
-	templates map[*cluster.Namespace]map[cluster.Owner][]netpol.ContainerPort) []portPod {
-	var out []portPod
+// resolve gives the workloads as destinations of an item.
+func (f *portFinder) resolve(d netpol.Direction, m *netpol.PortMatch, workloads []*cluster.Workload) []portPod {
+	out := make([]portPod, 0, len(workloads))
 	for _, w := range workloads {
-		n := c.After.Namespace(w.Namespace)
-		if templates[n] == nil {
-			templates[n] = map[cluster.Owner][]netpol.ContainerPort{}
-			for _, t := range n.Templates {
-				templates[n][cluster.Owner{Kind: t.Kind, Name: t.Name}] = t.Ports
-			}
+		p, known := f.pods[w]
+		if !known {
+			p = f.portPod(w)
+			f.pods[w] = p
 		}
-		p := portPod{w, slices.Clip(w.Ports), !hadPort(c, d, m, w)}
-		for _, o := range w.Owners() {
-			p.declared = append(p.declared, templates[n][cluster.Owner{Kind: o.Kind, Name: o.Name}]...)
-		}
+		p.fresh = !hadPort(f.change, d, m, w)
 		out = append(out, p)
 	}
 	return out
+}
+
+func (f *portFinder) portPod(w *cluster.Workload) portPod {
+	n := f.change.After.Namespace(w.Namespace)
+	if f.templates[n] == nil {
+		f.templates[n] = map[cluster.Owner][]netpol.ContainerPort{}
+		for _, t := range n.Templates {
+			f.templates[n][cluster.Owner{Kind: t.Kind, Name: t.Name}] = t.Ports
+		}
+	}
+	p := portPod{Workload: w, declared: slices.Clone(w.Ports)}
+	for _, o := range w.Owners() {
+		p.declared = append(p.declared, f.templates[n][cluster.Owner{Kind: o.Kind, Name: o.Name}]...)
+	}
+	slices.SortFunc(p.declared, comparePorts)
+	for _, svc := range n.Services {
+		if !serves(svc, w) {
+			continue
+		}
+		for _, port := range svc.Ports {
+			p.services = append(p.services, servicePort{svc, port, port.TargetPort(w)})
+		}
+	}
+	return p
+}
+
+func comparePorts(a, b netpol.ContainerPort) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(string(a.Protocol), string(b.Protocol)), cmp.Compare(a.Number, b.Number))
 }
 
 // hadPort reports whether the old policy has the same item of ports in a rule of which the workload is a destination.
@@ -174,34 +220,13 @@ func hadPort(c *policy.Change, d netpol.Direction, m *netpol.PortMatch, w *clust
 	})
 }
 
-// servicePorts lists the ports of the Services that select the pods.
-func (p *portPod) servicePorts(c *policy.Change) []servicePort {
-	var out []servicePort
-	for _, svc := range c.After.Namespace(p.Namespace).Services {
-		if len(svc.Selector) == 0 || !svc.Selector.AsSelectorPreValidated().Matches(p.Labels) {
-			continue
-		}
-		for _, port := range svc.Ports {
-			out = append(out, servicePort{svc, port, port.TargetPort(p.Workload)})
-		}
-	}
-	return out
-}
-
-// servicePort is a port of a Service and the one that its pods listen on, 0 where that is not known.
-type servicePort struct {
-	service *cluster.Service
-	port    cluster.ServicePort
-	target  uint16
-}
-
 // listensOn gives the ports that the pods declare, and those to which Services translate theirs.
-func (p *portPod) listensOn(c *policy.Change) connectivity.Ports {
+func (p *portPod) listensOn() connectivity.Ports {
 	var out []connectivity.PortRange
 	for _, d := range p.declared {
 		out = append(out, connectivity.PortRange{Protocol: d.Protocol, First: d.Number, Last: d.Number})
 	}
-	for _, s := range p.servicePorts(c) {
+	for _, s := range p.services {
 		out = append(out, connectivity.PortRange{Protocol: s.port.Protocol, First: s.target, Last: s.target})
 	}
 	return connectivity.PortsOf(out...)

@@ -56,9 +56,9 @@ spec:
 func checkPortUndeclared(c *policy.Change, _ any) []policy.Violation {
 	var out []policy.Violation
 	for _, item := range portItems(c, func(m *netpol.PortMatch) bool { return m.Number != 0 }) {
-		declared, known := item.declared(c)
+		declared, known := item.declared()
 		written := connectivity.PortsOf(connectivity.PortRange{Protocol: item.match.Protocol, First: item.match.Number, Last: item.match.End})
-		if !known || !declared.Intersect(written).Empty() || item.ofService(c) || len(out) == maxDeadPeers ||
+		if !known || !declared.Intersect(written).Empty() || item.ofService() || len(out) == maxDeadPeers ||
 			!item.fresh(func(*portPod) bool { return true }) {
 			continue
 		}
@@ -80,9 +80,9 @@ func checkPortUndeclared(c *policy.Change, _ any) []policy.Violation {
 }
 
 // declared gives the ports on which the item's destinations are known to listen; known is false where some of them say nothing.
-func (i *portItem) declared(c *policy.Change) (ports connectivity.Ports, known bool) {
+func (i *portItem) declared() (ports connectivity.Ports, known bool) {
 	for j := range i.pods {
-		p := i.pods[j].listensOn(c)
+		p := i.pods[j].listensOn()
 		if p.Empty() {
 			return connectivity.Ports{}, false
 		}
@@ -92,9 +92,9 @@ func (i *portItem) declared(c *policy.Change) (ports connectivity.Ports, known b
 }
 
 // ofService reports whether a Service of the destinations has the item's port as its own.
-func (i *portItem) ofService(c *policy.Change) bool {
+func (i *portItem) ofService() bool {
 	return isOnePort(i.match) && slices.ContainsFunc(i.pods, func(p portPod) bool {
-		return slices.ContainsFunc(p.servicePorts(c), func(s servicePort) bool {
+		return slices.ContainsFunc(p.services, func(s servicePort) bool {
 			return s.port.Number == i.match.Number && s.port.Protocol == i.match.Protocol
 		})
 	})

@@ -115,10 +115,10 @@ func (i *portItem) translated(c *policy.Change) translated {
 	port := netpol.Port{Protocol: i.match.Protocol, Number: i.match.Number}
 	for j := range i.pods {
 		p := &i.pods[j]
-		if p.listensOn(c).Contains(port) {
+		if p.listensOn().Contains(port) {
 			return translated{}
 		}
-		for _, s := range p.servicePorts(c) {
+		for _, s := range p.services {
 			if s.port.Protocol != port.Protocol || s.port.Number != port.Number || s.target == 0 {
 				continue
 			}

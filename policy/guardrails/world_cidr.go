@@ -88,13 +88,12 @@ func validateRange(at *field.Path, r netip.Prefix) *field.Error {
 }
 
 func checkWorldCIDR(c *policy.Change, parameters any) []policy.Violation {
-	x := &worldChecker{change: c, approved: parameters.(*worldParameters).Approved, budget: maxRangePairs}
+	x := &worldChecker{exposures{change: c, budget: maxRangePairs}, parameters.(*worldParameters).Approved}
 	var out []policy.Violation
 	for _, d := range netpol.Directions {
 		if !c.NewPolicy.Isolates[d] {
 			continue
 		}
-		x.groups = nil
 		for i := range c.NewPolicy.Rules[d] {
 			if o := x.look(d, i); o.found && len(out) < maxDeadPeers {
 				out = append(out, o.violation(x))

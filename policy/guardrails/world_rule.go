@@ -16,10 +16,8 @@ import (
 
 // worldChecker judges one change.
 type worldChecker struct {
-	change   *policy.Change
+	exposures
 	approved []netip.Prefix
-	budget   int                 // of comparisons
-	groups   [][]*policy.Subject // of the direction that is judged, once they are needed
 }
 
 // worldRule is one rule for public addresses on all ports of some protocol.
@@ -52,7 +50,7 @@ func (x *worldChecker) look(d netpol.Direction, rule int) *worldRule {
 		if b == nil {
 			continue
 		}
-		if x.budget -= len(b.Except); x.budget < 0 {
+		if x.budget -= len(notPublic) + len(b.Except); x.budget < 0 {
 			break
 		}
 		if public := publicPart(b, x.approved); len(public) > 0 && x.opens(o, allowance{public, whole}) {
@@ -65,18 +63,15 @@ func (x *worldChecker) look(d netpol.Direction, rule int) *worldRule {
 
 // opens adds to the rule the subjects for which a block of it allows more than was allowed before.
 func (x *worldChecker) opens(o *worldRule, block allowance) (opens bool) {
-	if x.groups == nil {
-		x.groups = groupsOf(x.change, o.direction)
-	}
-	for _, group := range x.groups {
-		if len(newlyAllowed(block, o.direction, group[0], &x.budget)) == 0 {
+	for _, group := range x.of(o.direction) {
+		if x.budget--; x.budget < 0 || len(newlyAllowed(block, o.direction, group[0], &x.budget)) == 0 {
 			continue
 		}
 		opens = true
 		for _, s := range group {
 			o.add(s)
 		}
-		o.world = o.world || wholeInternet(x.publicOf(group[0].After.Policies, o.direction, block.ports), x.approved)
+		o.world = o.world || x.budget >= 0 && wholeInternet(x.publicOf(group[0].After.Policies, o.direction, block.ports), x.approved)
 	}
 	return opens
 }
