@@ -31,7 +31,8 @@ of, and with the action Deny it denies only where running pods were isolated bef
 
 Left alone are rules for DNS alone, and ingress rules through which the API server calls the pods: it calls from a node's address,
 which no selector matches. Each port of such a rule is over TCP, and on the pods the target of a Service's port 443, where the API
-server calls webhooks and aggregated APIs unless it is told otherwise, or of a Service port that has webhook in its name.`,
+server calls webhooks and aggregated APIs unless it is told otherwise, or of a Service port that has webhook in its name. A policy
+that takes more than 200,000 comparisons is not judged to the end.`,
 		Bad: `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {namespace: shop, name: db}

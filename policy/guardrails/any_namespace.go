@@ -34,7 +34,8 @@ every namespace, with a ` + "`podSelector`" + ` or without, unless the rules of 
 the action Deny it denies only where running pods were isolated before.
 
 Left alone are the pods of the cluster's DNS resolver, which everyone asks, and those of ` + "`shared`" + ` services. How many
-namespaces there are the message tells only where the config discloses other namespaces.`,
+namespaces there are the message tells only where the config discloses other namespaces. A policy that takes more than 200,000
+comparisons is not judged to the end.`,
 		Bad: `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {namespace: shop, name: db}

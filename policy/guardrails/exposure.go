@@ -44,7 +44,9 @@ func (e *exposure) violation(field string) policy.Violation {
 type exposures struct {
 	change *policy.Change
 	budget int
-	groups [2][][]*policy.Subject // by netpol.Direction, once they are needed
+	// By netpol.Direction, once they are needed.
+	groups [2][][]*policy.Subject
+	ranges [2]map[*netpol.Policy][]spot
 }
 
 // of gives the subjects that the new policy selects in groups of which direction d tells no two apart, or what stands for
@@ -66,6 +68,9 @@ func (x *exposures) by(d netpol.Direction, rule *netpol.Rule, excused func(*poli
 	before := remembered{rules: []netpol.Rule{*rule}, direction: d, budget: &x.budget, known: map[string]bool{}}
 	for _, group := range x.of(d) {
 		s := group[0]
+		if x.budget--; x.budget < 0 {
+			break
+		}
 		if s.Workload != nil && d == netpol.Ingress && portsOf(rule, d, s.After.Endpoint.Ports).Empty() {
 			continue
 		}
@@ -73,7 +78,7 @@ func (x *exposures) by(d netpol.Direction, rule *netpol.Rule, excused func(*poli
 			continue
 		}
 		for _, s := range group {
-			if x.budget--; x.budget >= 0 && !excused(s) {
+			if !excused(s) && x.budget >= 0 {
 				out.add(s)
 			}
 		}

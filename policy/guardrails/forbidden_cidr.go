@@ -124,7 +124,7 @@ func (x *exposures) reach(e *exposure, at *spot, within netip.Prefix) (found boo
 		if ports.Empty() && group[0].Workload == nil {
 			ports = connectivity.AllPorts() // the numbers of named ports are known once there are pods
 		}
-		if x.budget--; x.budget < 0 || len(newlyAllowed(allowance{addresses, ports}, e.direction, group[0], &x.budget)) == 0 {
+		if x.budget--; x.budget < 0 || len(x.newlyAllowed(allowance{addresses, ports}, e.direction, group[0])) == 0 {
 			continue
 		}
 		found = true

@@ -53,9 +53,12 @@ spec:
 func checkNamedPort(c *policy.Change, _ any) []policy.Violation {
 	out := namesForAddresses(c)
 	for _, item := range portItems(c, func(m *netpol.PortMatch) bool { return m.Name != "" }) {
+		if len(out) == maxDeadPeers {
+			break
+		}
 		lacks := func(p *portPod) bool { return !item.names(p, item.match.Name) }
 		missing := item.workloads(lacks)
-		if len(missing) == 0 || !item.fresh(lacks) || len(missing) < len(item.pods) && takesAll(c, &item) || len(out) == maxDeadPeers {
+		if len(missing) == 0 || !item.fresh(lacks) || len(missing) < len(item.pods) && takesAll(c, &item) {
 			continue
 		}
 		v := policy.Violation{

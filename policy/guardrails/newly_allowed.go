@@ -8,25 +8,25 @@ import (
 )
 
 // newlyAllowed gives what of the addresses and ports no rule of the subject's policies allowed in direction d before the
-// change. It lowers budget by the ranges that it compares; once that is used up nothing is left, because what is not known
-// is no violation.
-func newlyAllowed(want allowance, d netpol.Direction, s *policy.Subject, budget *int) []allowance {
+// change. Once the budget is used up nothing is left, because what is not known is no violation.
+func (x *exposures) newlyAllowed(want allowance, d netpol.Direction, s *policy.Subject) []allowance {
 	if len(want.addresses) == 0 || want.ports.Empty() {
 		return nil
 	}
 	opened := []allowance{want}
 	for _, p := range s.Before.Policies {
-		for _, before := range ranges(p, d) {
+		for _, before := range x.rangesOf(p, d) {
+			if x.budget -= len(want.addresses); x.budget < 0 {
+				return nil
+			}
 			var held []netip.Prefix
 			for _, within := range want.addresses {
 				held = append(held, before.addresses(within)...)
 			}
-			if *budget -= len(want.addresses) * (1 + len(held)); *budget < 0 {
-				return nil
-			}
 			if len(held) == 0 {
 				continue
 			}
+			x.budget -= len(want.addresses) * len(held)
 			allowed := allowance{held, portsOf(before.at(), d, s.Before.Endpoint.Ports)}
 			var left []allowance
 			for _, o := range opened {
@@ -38,4 +38,17 @@ func newlyAllowed(want allowance, d netpol.Direction, s *policy.Subject, budget 
 		}
 	}
 	return opened
+}
+
+// rangesOf is ranges, remembered.
+func (x *exposures) rangesOf(p *netpol.Policy, d netpol.Direction) []spot {
+	if x.ranges[d] == nil {
+		x.ranges[d] = map[*netpol.Policy][]spot{}
+	}
+	out, ok := x.ranges[d][p]
+	if !ok {
+		out = ranges(p, d)
+		x.ranges[d][p] = out
+	}
+	return out
 }

@@ -18,8 +18,8 @@ func TestNewlyAllowed(t *testing.T) {
 		for _, d := range netpol.Directions {
 			for _, at := range ranges(new, d) {
 				within := roots[r.IntN(len(roots))]
-				budget := maxRangePairs
-				got := newlyAllowed(allowance{at.addresses(within), portsOf(at.at(), d, serverPorts)}, d, s, &budget)
+				x := &exposures{budget: maxRangePairs}
+				got := x.newlyAllowed(allowance{at.addresses(within), portsOf(at.at(), d, serverPorts)}, d, s)
 				if len(got) > 0 {
 					some++
 				} else {
@@ -61,9 +61,9 @@ func TestNewlyAllowedGivesUp(t *testing.T) {
 	for _, test := range []struct {
 		budget int
 		opened bool
-	}{{3, false}, {4, true}} {
-		budget := test.budget
-		if got := newlyAllowed(want, netpol.Egress, s, &budget); (len(got) > 0) != test.opened {
+	}{{2, false}, {200, true}} {
+		x := &exposures{budget: test.budget}
+		if got := x.newlyAllowed(want, netpol.Egress, s); (len(got) > 0) != test.opened {
 			t.Errorf("with a budget of %d: %v", test.budget, got)
 		}
 	}

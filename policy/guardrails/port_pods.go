@@ -22,6 +22,8 @@ type portPod struct {
 	declared []netpol.ContainerPort
 	// services are the ports of the Services that select the pods.
 	services []servicePort
+	// listensOn are the ports that are declared, and those to which Services translate theirs.
+	listensOn connectivity.Ports
 	// fresh says that the old policy does not have the same item for it.
 	fresh bool
 }
@@ -190,18 +192,25 @@ func (f *portFinder) portPod(w *cluster.Workload) portPod {
 		}
 	}
 	p := portPod{Workload: w, declared: slices.Clone(w.Ports)}
+	var listens []connectivity.PortRange
 	for _, o := range w.Owners() {
 		p.declared = append(p.declared, f.templates[n][cluster.Owner{Kind: o.Kind, Name: o.Name}]...)
 	}
 	slices.SortFunc(p.declared, comparePorts)
+	for _, d := range p.declared {
+		listens = append(listens, connectivity.PortRange{Protocol: d.Protocol, First: d.Number, Last: d.Number})
+	}
 	for _, svc := range n.Services {
 		if !serves(svc, w) {
 			continue
 		}
 		for _, port := range svc.Ports {
-			p.services = append(p.services, servicePort{svc, port, port.TargetPort(w)})
+			target := port.TargetPort(w)
+			p.services = append(p.services, servicePort{svc, port, target})
+			listens = append(listens, connectivity.PortRange{Protocol: port.Protocol, First: target, Last: target})
 		}
 	}
+	p.listensOn = connectivity.PortsOf(listens...)
 	return p
 }
 
@@ -218,16 +227,4 @@ func hadPort(c *policy.Change, d netpol.Direction, m *netpol.PortMatch, w *clust
 	return slices.ContainsFunc(c.OldPolicy.Rules[d], func(r netpol.Rule) bool {
 		return slices.Contains(r.Ports, *m) && (d == netpol.Ingress || r.MatchesPeer(c.Namespace, e))
 	})
-}
-
-// listensOn gives the ports that the pods declare, and those to which Services translate theirs.
-func (p *portPod) listensOn() connectivity.Ports {
-	var out []connectivity.PortRange
-	for _, d := range p.declared {
-		out = append(out, connectivity.PortRange{Protocol: d.Protocol, First: d.Number, Last: d.Number})
-	}
-	for _, s := range p.services {
-		out = append(out, connectivity.PortRange{Protocol: s.port.Protocol, First: s.target, Last: s.target})
-	}
-	return connectivity.PortsOf(out...)
 }

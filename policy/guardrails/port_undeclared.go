@@ -56,10 +56,11 @@ spec:
 func checkPortUndeclared(c *policy.Change, _ any) []policy.Violation {
 	var out []policy.Violation
 	for _, item := range portItems(c, func(m *netpol.PortMatch) bool { return m.Number != 0 }) {
-		declared, known := item.declared()
+		if len(out) == maxDeadPeers {
+			break
+		}
 		written := connectivity.PortsOf(connectivity.PortRange{Protocol: item.match.Protocol, First: item.match.Number, Last: item.match.End})
-		if !known || !declared.Intersect(written).Empty() || item.ofService() || len(out) == maxDeadPeers ||
-			!item.fresh(func(*portPod) bool { return true }) {
+		if !item.fresh(func(*portPod) bool { return true }) || item.mayListen(written) || item.ofService() {
 			continue
 		}
 		v := policy.Violation{Field: item.field(), Headline: "a rule would allow a port that no pod declares"}
@@ -71,7 +72,7 @@ func checkPortUndeclared(c *policy.Change, _ any) []policy.Violation {
 		}
 		v.Reason = fmt.Sprintf("%s declares %s", who, written)
 		if item.mayName(c) {
-			v.Reason += fmt.Sprintf(" (declared: %s)", item.declaredWords(declared))
+			v.Reason += fmt.Sprintf(" (declared: %s)", item.declaredWords())
 		}
 		v.Detail = item.String() + ": " + v.Reason
 		out = append(out, v)
@@ -79,16 +80,9 @@ func checkPortUndeclared(c *policy.Change, _ any) []policy.Violation {
 	return out
 }
 
-// declared gives the ports on which the item's destinations are known to listen; known is false where some of them say nothing.
-func (i *portItem) declared() (ports connectivity.Ports, known bool) {
-	for j := range i.pods {
-		p := i.pods[j].listensOn()
-		if p.Empty() {
-			return connectivity.Ports{}, false
-		}
-		ports = ports.Union(p)
-	}
-	return ports, true
+// mayListen reports whether some of the item's destinations are known to listen on one of the ports, or say nothing.
+func (i *portItem) mayListen(ports connectivity.Ports) bool {
+	return slices.ContainsFunc(i.pods, func(p portPod) bool { return p.listensOn.Empty() || !p.listensOn.Intersect(ports).Empty() })
 }
 
 // ofService reports whether a Service of the destinations has the item's port as its own.
@@ -100,8 +94,13 @@ func (i *portItem) ofService() bool {
 	})
 }
 
-// declaredWords lists ports of the item's protocol by their numbers, and others with their protocols.
-func (i *portItem) declaredWords(ports connectivity.Ports) string {
+// declaredWords lists the ports on which the destinations are known to listen: those of the item's protocol by their numbers.
+func (i *portItem) declaredWords() string {
+	var all []connectivity.PortRange
+	for _, p := range i.pods {
+		all = append(all, p.listensOn.Ranges()...)
+	}
+	ports := connectivity.PortsOf(all...)
 	var numbers []uint16
 	for _, r := range ports.Ranges() {
 		if r.Protocol != i.match.Protocol {

@@ -76,9 +76,12 @@ func checkServicePort(c *policy.Change, parameters any) []policy.Violation {
 	}
 	var out []policy.Violation
 	for _, item := range portItems(c, isOnePort) {
+		if len(out) == maxDeadPeers {
+			break
+		}
 		t := item.translated(c)
 		behind := func(p *portPod) bool { return slices.Contains(t.pods, p.Workload) }
-		if len(t.pods) == 0 || !item.fresh(behind) || len(out) == maxDeadPeers {
+		if len(t.pods) == 0 || !item.fresh(behind) {
 			continue
 		}
 		v := policy.Violation{Field: item.field(), Headline: "a rule would allow a port on which no pod listens"}
@@ -115,7 +118,7 @@ func (i *portItem) translated(c *policy.Change) translated {
 	port := netpol.Port{Protocol: i.match.Protocol, Number: i.match.Number}
 	for j := range i.pods {
 		p := &i.pods[j]
-		if p.listensOn().Contains(port) {
+		if p.listensOn.Contains(port) {
 			return translated{}
 		}
 		for _, s := range p.services {

@@ -64,7 +64,7 @@ func (x *worldChecker) look(d netpol.Direction, rule int) *worldRule {
 // opens adds to the rule the subjects for which a block of it allows more than was allowed before.
 func (x *worldChecker) opens(o *worldRule, block allowance) (opens bool) {
 	for _, group := range x.of(o.direction) {
-		if x.budget--; x.budget < 0 || len(newlyAllowed(block, o.direction, group[0], &x.budget)) == 0 {
+		if x.budget--; x.budget < 0 || len(x.newlyAllowed(block, o.direction, group[0])) == 0 {
 			continue
 		}
 		opens = true
@@ -80,7 +80,7 @@ func (x *worldChecker) opens(o *worldRule, block allowance) (opens bool) {
 func (x *worldChecker) publicOf(policies []*netpol.Policy, d netpol.Direction, ports connectivity.Ports) []netip.Prefix {
 	var out []netip.Prefix
 	for _, p := range policies {
-		for _, at := range ranges(p, d) {
+		for _, at := range x.rangesOf(p, d) {
 			b := at.block()
 			if x.budget--; x.budget < 0 || b == nil || !ports.Minus(portsOf(at.at(), d, nil)).Empty() {
 				continue
