@@ -42,10 +42,18 @@ func without(set []netip.Prefix, x netip.Prefix) []netip.Prefix {
 }
 
 func withoutAll(set, xs []netip.Prefix) []netip.Prefix {
-	for _, x := range xs {
-		set = without(set, x)
+	var out []netip.Prefix
+	for _, p := range set {
+		left := [1]netip.Prefix{p}
+		pieces := left[:]
+		for _, x := range xs {
+			if x.Overlaps(p) { // few do, and lists that stay as they are cost nothing
+				pieces = without(pieces, x)
+			}
+		}
+		out = append(out, pieces...)
 	}
-	return set
+	return out
 }
 
 // halves cuts a prefix of more than one address in two.
