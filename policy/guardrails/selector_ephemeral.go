@@ -145,9 +145,9 @@ func (p *ephemeralParameters) violation(place, whose string, s *netpol.Selector)
 		effect = " changes what " + whose + " matches"
 	}
 	when := p.changing(first.Key())
+	reason := "uses " + p.uses(s) + "; " + when + effect
 	return policy.Violation{
-		Field: "spec." + place, Headline: when + " would change what a podSelector matches",
-		Detail: place + " uses " + p.uses(s) + "; " + when + effect,
+		Field: "spec." + place, Headline: when + " would change what a podSelector matches", Detail: place + " " + reason, Reason: reason,
 	}
 }
 
