@@ -9,6 +9,7 @@ func All() []policy.Guardrail {
 		allowAllRule,
 		andOr,
 		anyNamespaceIn,
+		baselineHalf,
 		baselineNullified,
 		connectivityDiff,
 		dnsCut,
