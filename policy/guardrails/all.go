@@ -22,6 +22,7 @@ func All() []policy.Guardrail {
 		isolationLost,
 		isolationSideEffect,
 		labelDropsPolicy,
+		labelGainsAccess,
 		metadataOpen,
 		namedPort,
 		nsLabelImpact,
