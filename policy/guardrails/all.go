@@ -23,6 +23,7 @@ func All() []policy.Guardrail {
 		isolationSideEffect,
 		labelDropsPolicy,
 		labelGainsAccess,
+		labelNotInTemplate,
 		metadataOpen,
 		namedPort,
 		nsLabelImpact,
