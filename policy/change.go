@@ -34,9 +34,9 @@ type Change struct {
 	// pod or template moves nothing in them: they are one, and OldWorkload and NewWorkload tell the difference.
 	Before, After *cluster.Snapshot
 	// OldPolicy and NewPolicy are set for changes of a NetworkPolicy: old for updates and deletions, new for creations
-	// and updates. Object is the new one as it was submitted; it must not be changed.
+	// and updates. Object is the new one as it was submitted, OldObject the old one as it is stored; they must not be changed.
 	OldPolicy, NewPolicy *netpol.Policy
-	Object               *networkingv1.NetworkPolicy
+	Object, OldObject    *networkingv1.NetworkPolicy
 	// OldWorkload and NewWorkload are set for changes of a pod or a pod template.
 	OldWorkload, NewWorkload *cluster.Workload
 	// OldLabels and NewLabels are set for changes of a Namespace's labels.
@@ -53,7 +53,6 @@ type Change struct {
 	Subjects []Subject
 
 	base                       *cluster.Snapshot
-	oldObject                  *networkingv1.NetworkPolicy
 	oldNamespace, newNamespace *corev1.Namespace
 
 	compare    sync.Once
@@ -107,7 +106,7 @@ func (c *Coverage) Admits(d netpol.Direction, peer netpol.Endpoint, port netpol.
 // that s shows. The old object counts as stored even where s has not seen it yet, or has seen another version of it. The error
 // says which field of the new object does not parse.
 func PolicyChange(s *cluster.Snapshot, old, new *networkingv1.NetworkPolicy) (*Change, error) {
-	c := &Change{Kind: "NetworkPolicy", Trigger: PolicyWrite, base: s, oldObject: old, Object: new}
+	c := &Change{Kind: "NetworkPolicy", Trigger: PolicyWrite, base: s, OldObject: old, Object: new}
 	var err error
 	if new != nil {
 		c.Namespace, c.Name = new.Namespace, new.Name
@@ -233,7 +232,7 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 			object = f.Instead
 		}
 		var err error
-		if fixed, err = PolicyChange(base, c.oldObject, object); err != nil {
+		if fixed, err = PolicyChange(base, c.OldObject, object); err != nil {
 			return nil, err
 		}
 	}

@@ -28,9 +28,15 @@ func (m *metaFields) meta() metav1.ObjectMeta {
 	}
 }
 
+// policyMetaFields are those of a NetworkPolicy's metadata: its annotations say who manages it and what it is for.
+type policyMetaFields struct {
+	metaFields
+	Annotations map[string]string `json:"annotations"`
+}
+
 // policyFields are those of networkingv1.NetworkPolicy.
 type policyFields struct {
-	Metadata metaFields                     `json:"metadata"`
+	Metadata policyMetaFields               `json:"metadata"`
 	Spec     networkingv1.NetworkPolicySpec `json:"spec"`
 }
 
@@ -39,7 +45,9 @@ func (p *policyFields) policy() *networkingv1.NetworkPolicy {
 	if p == nil {
 		return nil
 	}
-	return &networkingv1.NetworkPolicy{ObjectMeta: p.Metadata.meta(), Spec: p.Spec}
+	meta := p.Metadata.meta()
+	meta.Annotations = p.Metadata.Annotations
+	return &networkingv1.NetworkPolicy{ObjectMeta: meta, Spec: p.Spec}
 }
 
 // bindingFields are those of corev1.Binding.

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bulkhead-dev/bulkhead/policy"
 )
 
 const (
@@ -57,6 +59,10 @@ func sides(old, new bool) string {
 	return out
 }
 
+func annotated(key, value string) func(np *networkingv1.NetworkPolicy) {
+	return func(np *networkingv1.NetworkPolicy) { np.Annotations = map[string]string{key: value} }
+}
+
 func TestDecodePoliciesAndPods(t *testing.T) {
 	going := metav1.Now()
 	api, web := map[string]string{"app": "api"}, map[string]string{"app": "web"}
@@ -88,6 +94,12 @@ func TestDecodePoliciesAndPods(t *testing.T) {
 		{"policy delete with an object that is null", deleted, policyGroup, policies, "", policyKind, policyOf("a"), "null", "policy old"},
 		{"same spec, other labels", update, policyGroup, policies, "", policyKind, policyOf("a"), policyOf("a", func(np *networkingv1.NetworkPolicy) { np.Labels = web }), "skip unchanged"},
 		{"empty and absent rules are the same", update, policyGroup, policies, "", policyKind, policyOf("a"), policyOf("a", func(np *networkingv1.NetworkPolicy) { np.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{} }), "skip unchanged"},
+		{"annotation put on", update, policyGroup, policies, "", policyKind, policyOf("a"), policyOf("a", annotated("owner", "red")), "skip unchanged"},
+		{"annotation taken away", update, policyGroup, policies, "", policyKind, policyOf("a", annotated("owner", "red")), policyOf("a"), "policy oldnew"},
+		{"annotation emptied", update, policyGroup, policies, "", policyKind, policyOf("a", annotated("owner", "red")), policyOf("a", annotated("owner", "")), "policy oldnew"},
+		{"what kubectl notes taken away", update, policyGroup, policies, "", policyKind, policyOf("a", annotated(corev1.LastAppliedConfigAnnotation, "{}")), policyOf("a"), "skip unchanged"},
+		{"manager changed", update, policyGroup, policies, "", policyKind, policyOf("a", annotated(policy.ManagedByKey, "red")), policyOf("a", annotated(policy.ManagedByKey, "blue")), "policy oldnew"},
+		{"manager's label taken away", update, policyGroup, policies, "", policyKind, policyOf("a", func(np *networkingv1.NetworkPolicy) { np.Labels = map[string]string{policy.ManagedByKey: "red"} }), policyOf("a"), "policy oldnew"},
 		{"finalizer put on", update, policyGroup, policies, "", policyKind, policyOf("a"), policyOf("a", finalized), "skip unchanged"},
 		{"last finalizer taken away", update, policyGroup, policies, "", policyKind, policyOf("a", finalized, terminating), policyOf("a", unfinalized), "skip unchanged"},
 		{"a policy that is going is in force until it is gone", update, policyGroup, policies, "", policyKind, policyOf("a", terminating), policyOf("a", terminating, ingressToo), "policy oldnew"},

@@ -17,7 +17,7 @@ type baselineParameters struct {
 	Owners baselineOwners `json:"owners"`
 }
 
-// baselineOwners says who owns the protected policies.
+// baselineOwners says who owns policies or labels.
 type baselineOwners struct {
 	// Users by name, such as system:serviceaccount:flux-system:kustomize-controller.
 	Users []string `json:"users"`
