@@ -32,6 +32,7 @@ func All() []policy.Guardrail {
 		peerNoPods,
 		portUndeclared,
 		podUncovered,
+		policyMetadata,
 		protectedPolicy,
 		rulesIgnored,
 		selectorEphemeral,
