@@ -16,6 +16,7 @@ type group struct {
 	ports     []netpol.ContainerPort // decoded from shape
 	pods      int
 	variants  map[variant]int
+	addresses [2]int    // by familyOf, how many the pods have
 	made      *Workload // nil once something changed
 }
 
@@ -33,6 +34,11 @@ func (g *group) add(p *Pod, by int) int {
 	if g.variants[p.variant] += by; g.variants[p.variant] == 0 {
 		delete(g.variants, p.variant)
 	}
+	for _, a := range p.addresses {
+		if a.IsValid() {
+			g.addresses[familyOf(a)] += by
+		}
+	}
 	g.made = nil
 	return g.pods
 }
@@ -45,6 +51,7 @@ func (g *group) workload() *Workload {
 	w := &Workload{
 		Namespace: g.namespace, Labels: g.labels, Ports: g.ports, HostNetwork: s.hostNetwork, DNSPolicy: s.dnsPolicy,
 		Pods: g.pods, shape: g.shape, variants: make([]variantCount, 0, len(g.variants)),
+		families: families{g.addresses[0] > 0, g.addresses[1] > 0},
 	}
 	for v, pods := range g.variants {
 		w.variants = append(w.variants, variantCount{v, pods})

@@ -38,6 +38,7 @@ type Workload struct {
 
 	shape    unique.Handle[shape]
 	variants []variantCount // in no order; none for a template
+	families families
 }
 
 // variant is what may differ between the pods of one workload.
@@ -225,6 +226,7 @@ func (w *Workload) split(out []*Workload, keys map[string]bool) []*Workload {
 func (w *Workload) resized(p *Pod, by int) (out *Workload, found bool) {
 	copied := *w
 	copied.Pods += by
+	copied.families = copied.families.with(p)
 	copied.variants = slices.Clone(w.variants)
 	i := slices.IndexFunc(copied.variants, func(v variantCount) bool { return v.variant == p.variant })
 	switch {
