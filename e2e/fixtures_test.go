@@ -18,7 +18,19 @@ import (
 const fixturesDir = "../policy/guardrails/testdata"
 
 // notReplayed lists the fixtures that no real API server can be brought into, with the reason.
-var notReplayed = map[string]string{}
+var notReplayed = map[string]string{
+	"dualstack-gap/deny-by-config":     oneFamily,
+	"dualstack-gap/warn-ingress":       oneFamily,
+	"dualstack-gap/warn-ipv4-only":     oneFamily,
+	"dualstack-gap/warn-ipv6-only":     oneFamily,
+	"dualstack-gap/warn-other-port":    oneFamily,
+	"dualstack-gap/warn-two-rules":     oneFamily,
+	"dualstack-gap/warn-update-widens": oneFamily,
+	"dualstack-gap/warn-with-except":   oneFamily,
+}
+
+// oneFamily is why fixtures about pods with addresses of both IP families are left out.
+const oneFamily = "the test cluster gives its pods addresses of one IP family"
 
 // replay is a fixture with what it needs of the cluster.
 type replay struct {

@@ -15,6 +15,7 @@ func All() []policy.Guardrail {
 		dnsCut,
 		dnsDeadPeer,
 		dnsTCP,
+		dualStackGap,
 		exceptDefeated,
 		forbiddenCIDR,
 		hostNetworkPeer,
