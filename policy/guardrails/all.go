@@ -35,6 +35,7 @@ func All() []policy.Guardrail {
 		podUncovered,
 		policyMetadata,
 		protectedPolicy,
+		redundant,
 		rulesIgnored,
 		selectorEphemeral,
 		selectorNoPods,
