@@ -34,8 +34,8 @@ func defaultEnrollment() enrollment {
 // Validate reports a key or a value that is no label's, and directions that there are not.
 func (e *enrollment) Validate(at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	for _, problem := range validation.IsQualifiedName(e.Label) {
-		errs = append(errs, field.Invalid(at.Child("label"), e.Label, "a label key: "+problem))
+	if problems := validation.IsQualifiedName(e.Label); len(problems) > 0 {
+		errs = append(errs, field.Invalid(at.Child("label"), e.Label, "a label key: "+problems[0]))
 	}
 	for _, value := range slices.Sorted(maps.Keys(e.Directions)) {
 		here := at.Child("directions").Key(value)
