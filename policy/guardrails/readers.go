@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
@@ -13,6 +14,7 @@ import (
 )
 
 // policiesRead reports whether some policy tells the changed pod from one that has the label of the key as instead has it.
+// Those of other namespaces are only asked where the change cuts or opens connections.
 func policiesRead(c *policy.Change, key string, instead labels.Set) bool {
 	now := c.NewWorkload.Labels
 	other := maps.Clone(now)
@@ -22,32 +24,44 @@ func policiesRead(c *policy.Change, key string, instead labels.Set) bool {
 		delete(other, key)
 	}
 	tells := func(s *netpol.Selector) bool {
-		return s != nil && slices.Contains(s.Keys(), key) && s.Matches(now) != s.Matches(other)
+		return s != nil && reads(s, key) && s.Matches(now) != s.Matches(other)
 	}
 	e := c.After.Endpoint(c.NewWorkload)
+	for _, p := range c.After.Policies(c.Namespace) {
+		if tells(&p.Subject) || slices.ContainsFunc(netpol.Directions[:], func(d netpol.Direction) bool {
+			return p.Isolates[d] && slices.ContainsFunc(p.Rules[d], func(r netpol.Rule) bool { return peersTell(r.Peers, p.Namespace, e, tells) })
+		}) {
+			return true
+		}
+	}
+	if d := c.Difference(); d.Cut+d.Opened == 0 {
+		return false // most labels are nobody's, and the policies of all namespaces are many
+	}
 	for n := range c.After.All() {
-		for _, p := range n.Policies {
-			if n.Name == c.Namespace && tells(&p.Subject) || peersTell(p, e, tells) {
-				return true
+		for _, rules := range c.After.Coverage(n).Foreign {
+			for _, r := range rules {
+				if peersTell(r.Rule.Peers, n.Name, e, tells) {
+					return true
+				}
 			}
 		}
 	}
 	return tiersTell(c.After.Tiers(), e, tells)
 }
 
-// peersTell reports whether the selector of a peer that looks for pods in the endpoint's namespace tells the pods apart.
-func peersTell(p *netpol.Policy, e netpol.Endpoint, tells func(*netpol.Selector) bool) bool {
-	for _, d := range netpol.Directions {
-		if !p.Isolates[d] {
-			continue
-		}
-		for i := range p.Rules[d] {
-			for j := range p.Rules[d][i].Peers {
-				peer := &p.Rules[d][i].Peers[j]
-				if peer.Pods != nil && tells(peer.Pods) && peer.MatchesNamespace(p.Namespace, e.Namespace, e) {
-					return true
-				}
-			}
+// reads is whether Selector.Keys has the key; it is asked of every policy of the cluster.
+func reads(s *netpol.Selector, key string) bool {
+	source := s.Source()
+	_, ok := source.MatchLabels[key]
+	return ok || slices.ContainsFunc(source.MatchExpressions, func(r metav1.LabelSelectorRequirement) bool { return r.Key == key })
+}
+
+// peersTell reports whether the selector of a peer that looks for pods in the endpoint's namespace tells the pods apart; own is
+// the namespace of the peers' policy.
+func peersTell(peers []netpol.Peer, own string, e netpol.Endpoint, tells func(*netpol.Selector) bool) bool {
+	for i := range peers {
+		if p := &peers[i]; p.Pods != nil && tells(p.Pods) && p.MatchesNamespace(own, e.Namespace, e) {
+			return true
 		}
 	}
 	return false
@@ -61,13 +75,8 @@ func tiersTell(t *netpol.Tiers, e netpol.Endpoint, tells func(*netpol.Selector) 
 		if p.Pods != nil && tells(p.Pods) && p.Namespaces.Matches(e.NamespaceLabels) {
 			return true
 		}
-		for _, r := range slices.Concat(p.Rules[:]...) {
-			for i := range r.Peers {
-				peer := &r.Peers[i]
-				if peer.Pods != nil && tells(peer.Pods) && peer.MatchesNamespace("", e.Namespace, e) {
-					return true
-				}
-			}
+		if slices.ContainsFunc(slices.Concat(p.Rules[:]...), func(r netpol.TierRule) bool { return peersTell(r.Peers, "", e, tells) }) {
+			return true
 		}
 	}
 	return false
