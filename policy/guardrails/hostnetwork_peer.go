@@ -19,7 +19,7 @@ var hostNetworkPeer = policy.Guardrail{
 	On:            []policy.Trigger{policy.PolicyWrite},
 	DefaultAction: config.Warn,
 	LiveOnly:      true, // and no violation is Live
-	NewParameters: func() any { return &hostNetworkParameters{} },
+	NewParameters: func() any { return &hostNetworkPeerParameters{} },
 	Check:         checkHostNetworkPeer,
 	Documentation: policy.Documentation{
 		Why: `Pods with ` + "`hostNetwork`" + ` have their node's address. Most network plugins cannot tell their traffic from the node's:
@@ -54,14 +54,14 @@ node itself.`,
 	},
 }
 
-// hostNetworkParameters are what the config may set for hostnetwork-peer.
-type hostNetworkParameters struct {
+// hostNetworkPeerParameters are what the config may set for hostnetwork-peer.
+type hostNetworkPeerParameters struct {
 	// PluginMatches says that the cluster's network plugin applies policies and selectors to pods on the host's network.
 	PluginMatches bool `json:"pluginMatches"`
 }
 
 func checkHostNetworkPeer(c *policy.Change, parameters any) []policy.Violation {
-	if parameters.(*hostNetworkParameters).PluginMatches {
+	if parameters.(*hostNetworkPeerParameters).PluginMatches {
 		return nil
 	}
 	var out []policy.Violation
