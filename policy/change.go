@@ -45,6 +45,10 @@ type Change struct {
 	Requester Requester
 	// Cap bounds what is done about violations, for requests that must never be refused. Empty is no bound.
 	Cap config.Action
+	// Rollout says that the changed pod template's pods run and that whoever changes it sees what is said, so that what
+	// happens to them counts as happening to live pods. No webhook can say so: controllers change templates too, and a
+	// template says nothing of the pods that run.
+	Rollout bool
 	// Disclose allows messages to name objects of other namespaces that the request itself does not name.
 	Disclose bool
 
@@ -236,7 +240,7 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 			return nil, err
 		}
 	}
-	fixed.Disclose, fixed.Cap, fixed.Requester = c.Disclose, c.Cap, c.Requester
+	fixed.Disclose, fixed.Cap, fixed.Requester, fixed.Rollout = c.Disclose, c.Cap, c.Requester, c.Rollout
 	return fixed, nil
 }
 

@@ -121,7 +121,7 @@ func Decide(cfg *config.Config, c *Change, results []Result) Decision {
 // pods would otherwise be refused out of the author's sight; effects that hit no live pod warn.
 func actionOf(cfg *config.Config, g *Guardrail, c *Change, v *Violation) config.Action {
 	action := cfg.Settings(g.Slug).Action
-	if c.Trigger == TemplateWrite || g.LiveOnly && !v.Live {
+	if !c.Rollout && (c.Trigger == TemplateWrite || g.LiveOnly && !v.Live) {
 		action = config.AtMost(action, config.Warn)
 	}
 	if c.Cap != "" {

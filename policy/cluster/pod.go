@@ -79,6 +79,28 @@ func WorkloadOf(p *corev1.Pod) *Workload {
 	return w
 }
 
+// Workload gives p as a workload of its own, with all of its labels.
+func (p *Pod) Workload() *Workload {
+	s, o := p.shape.Value(), p.variant.owner.Value()
+	w := &Workload{
+		Namespace: p.Namespace, Kind: o.kind, Name: o.name, Labels: labels.Set{}, Ports: decodePorts(s.ports),
+		HostNetwork: s.hostNetwork, DNSPolicy: s.dnsPolicy,
+	}
+	decodeLabels(s.labels, w.Labels)
+	decodeLabels(p.variant.labels.Value(), w.Labels)
+	if p.governed {
+		w.Pods = 1
+	}
+	return w
+}
+
+// OwnerOf names what people know as the pod's maker, as far as the pod itself tells: the Deployment rather than its
+// ReplicaSet, and the pod itself where nothing made it.
+func OwnerOf(p *corev1.Pod) (kind, name string) {
+	o := ownerOf(p)
+	return o.kind, o.name
+}
+
 // ownerOf names what people know as the pod's maker: the Deployment rather than its ReplicaSet.
 func ownerOf(p *corev1.Pod) owner {
 	ref := metav1.GetControllerOfNoCopy(p)

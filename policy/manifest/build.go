@@ -59,14 +59,7 @@ func ownersOf(objects []Object) owners {
 
 // pod keeps the pod for the topmost of its owners.
 func (o owners) pod(obj *Object, p *corev1.Pod) *cluster.Pod {
-	top := obj.controller
-	for range len(o) { // a circle of owners is a mistake that must not hang
-		next, ok := o[key{top.kind, obj.Namespace, top.name}]
-		if !ok {
-			break
-		}
-		top = next
-	}
+	top := o.top(obj.Namespace, obj.controller)
 	if top == obj.controller {
 		return cluster.PodOf(p)
 	}
@@ -75,4 +68,16 @@ func (o owners) pod(obj *Object, p *corev1.Pod) *cluster.Pod {
 	controller.Kind, controller.Name = top.kind, top.name
 	moved.OwnerReferences = append(moved.OwnerReferences[:0:0], controller)
 	return cluster.PodOf(&moved)
+}
+
+// top climbs from an owner to the topmost one.
+func (o owners) top(namespace string, owner reference) reference {
+	for range len(o) { // a circle of owners is a mistake that must not hang
+		next, ok := o[key{owner.kind, namespace, owner.name}]
+		if !ok {
+			break
+		}
+		owner = next
+	}
+	return owner
 }

@@ -269,7 +269,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("--- x\n...\n%YAML\n---\r\n&a [*a]\n"))
 	f.Add([]byte("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: &m {name: a, <<: [*m]}\nspec: {ingres: [{ports: [{port: {}}]}]}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := &manifest.Reader{}
+		r := &manifest.Reader{KeepText: true}
 		r.Add("f", data)
 		all, err := r.Objects()
 		lines := 1 + strings.Count(string(data), "\n")
@@ -285,6 +285,14 @@ func FuzzReader(f *testing.F) {
 			}
 			return
 		}
-		manifest.Build(all, cluster.Options{})
+		for i := range all {
+			for _, field := range []string{"", "metadata", "metadata.labels", "spec.egress[0].to[0].podSelector", "spec.ingress[0]", "spec.podSelector"} {
+				if g, ok := all[i].Region(field); !ok || g.Line < 1 || g.EndLine < g.Line || g.EndLine > lines || g.Column < 1 ||
+					g.EndLine == g.Line && g.EndColumn < g.Column {
+					t.Errorf("%s of %s: %+v is no place within %d lines", field, &all[i], g, lines)
+				}
+			}
+		}
+		manifest.Build(manifest.Running(all), cluster.Options{})
 	})
 }

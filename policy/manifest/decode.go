@@ -82,6 +82,9 @@ func (p *part) decode(k kind) {
 		return
 	}
 	o.Source = p.at(p.path, "")
+	if p.KeepText {
+		o.document, o.path = p.document, p.path
+	}
 	p.objects = append(p.objects, o)
 }
 

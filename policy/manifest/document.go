@@ -22,6 +22,7 @@ type document struct {
 	json   []byte
 	root   *yaml.Node // what lines are looked up in; nil until one is
 	parsed bool
+	split  []string // text by line; nil until it is asked for
 	// duplicates are the keys that a mapping has twice. YAML forbids them, kubectl takes the last one.
 	duplicates []duplicate
 }

@@ -47,31 +47,10 @@ func (d *document) at(base, path string) Source {
 
 // lineOf follows path from n as far as it leads. Keys may hold dots themselves, so the longest key that fits is taken.
 func lineOf(n *yaml.Node, path string) int {
-	line := n.Line
-	for path != "" {
-		if n.Kind == yaml.AliasNode {
-			n = n.Alias
-		}
-		var next *yaml.Node
-		switch n.Kind {
-		case yaml.SequenceNode:
-			next, path = item(n, path)
-			if next != nil {
-				line = next.Line
-			}
-		case yaml.MappingNode:
-			var key *yaml.Node
-			key, next, path = member(n, path)
-			if key != nil {
-				line = key.Line
-			}
-		}
-		if next == nil {
-			return line
-		}
-		n = next
+	if key, _ := follow(n, path); key != nil {
+		return key.Line
 	}
-	return line
+	return n.Line
 }
 
 func item(n *yaml.Node, path string) (*yaml.Node, string) {

@@ -27,6 +27,15 @@ type Object struct {
 	// value is a *corev1.Namespace, *netpol.Policy, *netpol.TierPolicy, *cluster.Service, *cluster.Template,
 	// *cluster.Pod, or a *corev1.Pod whose owner depends on the other objects; nil for a template that another controls.
 	value any
+	// policy is the NetworkPolicy as the API server stores it, without its metadata beside the name.
+	policy *networkingv1.NetworkPolicy
+	// owner is what people know as the pod's maker, as far as the pod itself names it.
+	owner reference
+	// runs counts the pods that the object's pod template makes, as far as the object says so.
+	runs int
+
+	document *document // that it was read from, where the Reader kept it
+	path     string    // of the object within the document
 }
 
 // reference names an object of a namespace.
@@ -64,8 +73,10 @@ func New(obj metav1.Object) (Object, error) {
 		o.Kind, o.value = "Service", cluster.ServiceOf(v)
 	case *corev1.Pod:
 		o.Kind, o.value = "Pod", keepPod(v)
+		o.owner.kind, o.owner.name = cluster.OwnerOf(v)
 	case *networkingv1.NetworkPolicy:
 		o.Kind = "NetworkPolicy"
+		o.policy = storedPolicy(v)
 		o.value, err = netpol.Compile(v)
 	case *v1alpha2.ClusterNetworkPolicy:
 		o.Kind, o.Namespace = "ClusterNetworkPolicy", ""
@@ -81,7 +92,7 @@ func New(obj metav1.Object) (Object, error) {
 		if !ok {
 			return Object{}, fmt.Errorf("%T has no place in a snapshot", obj)
 		}
-		o.Kind = kind
+		o.Kind, o.runs = kind, podsOf(obj)
 		if t := cluster.NewTemplate(kind, meta, template); !t.Controlled {
 			o.value = t
 		}

@@ -19,6 +19,8 @@ const maxListDepth = 4
 type Reader struct {
 	// DefaultNamespace is where objects go that name no namespace; empty stands for "default".
 	DefaultNamespace string
+	// KeepText keeps the text of the manifests, so that Object.Region and Object.Lines can tell places in it.
+	KeepText bool
 
 	files    []string
 	objects  []Object
