@@ -56,6 +56,8 @@ func TestDecideActions(t *testing.T) {
 	liveOnlyOther := guardrail("g", says(other))
 	liveOnlyOther.LiveOnly = true
 	template := policy.WorkloadChange(shop(t), "Deployment", "web", nil, &cluster.Workload{Namespace: "shop", Name: "web", Template: true})
+	rollout := policy.WorkloadChange(shop(t), "Deployment", "web", nil, &cluster.Workload{Namespace: "shop", Name: "web", Template: true})
+	rollout.Rollout = true
 	for _, c := range []struct {
 		name, config string
 		change       *policy.Change
@@ -67,6 +69,7 @@ func TestDecideActions(t *testing.T) {
 		{"live only, live", "maximumAction: Deny", creation(t), liveOnly, "allowed=false undecided=false: Deny g  fix=false"},
 		{"live only, not live", "maximumAction: Deny", creation(t), liveOnlyOther, "allowed=true undecided=false: Warn g  fix=false"},
 		{"templates warn", "maximumAction: Deny", template, guardrail("g", says(live)), "allowed=true undecided=false: Warn g  fix=false"},
+		{"a template that its author rolls out", "maximumAction: Deny", rollout, liveOnlyOther, "allowed=false undecided=false: Deny g  fix=false"},
 		{"audit", "maximumAction: Deny\nguardrails: {g: {action: Audit}}", creation(t), guardrail("g", says(live)), "allowed=true undecided=false: Audit g  fix=false"},
 		{"off", "maximumAction: Deny\nguardrails: {g: {action: \"Off\"}}", creation(t), guardrail("g", says(live)), "allowed=true undecided=false: "},
 		{"no violation", "maximumAction: Deny", creation(t), guardrail("g", says()), "allowed=true undecided=false: "},

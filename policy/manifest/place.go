@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -52,7 +53,7 @@ func (o *Object) Lines(from, to int) []string {
 	if from >= to {
 		return nil
 	}
-	return all[from:to]
+	return slices.Clone(all[from:to])
 }
 
 func (o *Object) firstLine() Region {

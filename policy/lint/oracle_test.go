@@ -1,0 +1,108 @@
+package lint_test
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/bulkhead-dev/bulkhead/policy"
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/config"
+	"github.com/bulkhead-dev/bulkhead/policy/guardrails"
+	"github.com/bulkhead-dev/bulkhead/policy/lint"
+	"github.com/bulkhead-dev/bulkhead/policy/manifest"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// resolver is the DNS that the manifests hold, so that the oracle need not assume one.
+const resolver = "---\napiVersion: v1\nkind: Service\nmetadata: {name: kube-dns, namespace: kube-system}\n" +
+	"spec: {selector: {k8s-app: kube-dns}, ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]}\n" +
+	"---\napiVersion: v1\nkind: Pod\nmetadata: {name: dns, namespace: kube-system, labels: {k8s-app: kube-dns}}\nspec: {dnsPolicy: Default}\n"
+
+// someOrder reports whether the policies can be applied to s in some order so that nothing is said about any of them. It
+// tries all orders.
+func someOrder(t *testing.T, cfg *config.Config, s *cluster.Snapshot, policies []*networkingv1.NetworkPolicy) bool {
+	t.Helper()
+	if len(policies) == 0 {
+		return true
+	}
+	for i, np := range policies {
+		c, err := policy.PolicyChange(s, nil, np)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Disclose = true
+		clean := true
+		for _, f := range policy.Evaluate(cfg, guardrails.All(), c).Findings {
+			clean = clean && f.Action.Rank() < config.Warn.Rank()
+		}
+		if clean && someOrder(t, cfg, c.After, append(append([]*networkingv1.NetworkPolicy{}, policies[:i]...), policies[i+1:]...)) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestAgainstAllOrders: where some order of the policies is clean, so is the lint; and a pod that is without DNS in the
+// end is in a finding that says so.
+func TestAgainstAllOrders(t *testing.T) {
+	rng := random(t)
+	cfg := settings(t, "")
+	clean, cut := 0, 0
+	for range 150 {
+		base := resolver + deployment + database
+		text := strings.Join(randomPolicies(rng, 1+rng.IntN(4)), "")
+		objects := read(t, "new.yaml", base+text)
+		var policies []*networkingv1.NetworkPolicy
+		for i := range objects {
+			if np := objects[i].NetworkPolicy(); np != nil {
+				policies = append(policies, np)
+			}
+		}
+		r := lint.Run(t.Context(), &lint.Input{Objects: objects, Config: cfg, Guardrails: guardrails.All(), Alone: true})
+		if someOrder(t, cfg, manifest.Build(manifest.Running(read(t, "base.yaml", base)), cluster.Options{}), policies) {
+			if clean++; len(r.Findings) > 0 {
+				t.Fatalf("some order is clean, but the lint says %q:\n%s", said(r), text)
+			}
+		}
+		cut += checkCut(t, r, manifest.Build(manifest.Running(objects), cluster.Options{}), text)
+	}
+	if clean < 10 || cut < 10 {
+		t.Errorf("%d clean and %d cut of 150: the policies are no test", clean, cut)
+	}
+}
+
+// checkCut fails where a workload that runs has no DNS in s and no finding says so; it gives the number of such workloads.
+func checkCut(t *testing.T, r *lint.Report, s *cluster.Snapshot, text string) int {
+	t.Helper()
+	n := 0
+	for _, w := range s.Live(s.Namespace("shop")) {
+		isolated, reached := false, false
+		for _, p := range s.Policies("shop") {
+			if !p.Isolates[netpol.Egress] || !p.Selects(s.Endpoint(w)) {
+				continue
+			}
+			isolated = true
+			for i := range p.Rules[netpol.Egress] {
+				rule := &p.Rules[netpol.Egress][i]
+				reached = reached || len(rule.Peers) == 0 && rule.MatchesPort(netpol.Endpoint{}, netpol.Port{Protocol: corev1.ProtocolUDP, Number: 53})
+			}
+		}
+		if !isolated || reached {
+			continue
+		}
+		n++
+		found := false
+		for i := range r.Findings {
+			for _, a := range r.Findings[i].Affected {
+				found = found || r.Findings[i].Guardrail == "dns-cut" && a.Name == w.Name && r.Findings[i].Action == config.Deny
+			}
+		}
+		if !found {
+			t.Fatalf("%s has no DNS, but the lint says %q:\n%s", w.Name, said(r), text)
+		}
+	}
+	return n
+}
