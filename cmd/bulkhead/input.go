@@ -68,8 +68,13 @@ func (o *inputOptions) read(ctx context.Context, cmd *cobra.Command, p *progress
 
 // readFiles reads manifests: files, folders and standard input. namespace is where objects go that name none.
 func readFiles(cmd *cobra.Command, p *progress, namespace string, paths []string) (*world, error) {
+	return readInto(cmd, p, &manifest.Reader{DefaultNamespace: namespace}, paths)
+}
+
+// readInto is readFiles with a reader of the caller's.
+func readInto(cmd *cobra.Command, p *progress, reader *manifest.Reader, paths []string) (*world, error) {
 	defer p.clear()
-	f := &files{Reader: &manifest.Reader{DefaultNamespace: namespace}, stdin: cmd.InOrStdin(), show: p, seen: map[string]bool{}}
+	f := &files{Reader: reader, stdin: cmd.InOrStdin(), show: p, seen: map[string]bool{}}
 	for _, path := range paths {
 		if err := f.addPath(path); err != nil {
 			return nil, usageError{err}

@@ -7,8 +7,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+func bulkhead() { os.Exit(run(os.Args[1:])) }
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"bulkhead": func() { os.Exit(run(os.Args[1:])) }})
+	testscript.Main(m, map[string]func(){"bulkhead": bulkhead, "kubectl-bulkhead": bulkhead})
 }
 
 // TestScripts runs the command line as a user does; what needs a cluster is in the end-to-end tests.

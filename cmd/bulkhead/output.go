@@ -29,6 +29,7 @@ func (o *outputOptions) addFlags(cmd *cobra.Command, formats []string) {
 	f.StringVarP(&o.format, "output", "o", formats[0], "format of the result: "+orList(formats))
 	f.StringVar(&o.file, "output-file", "", "write the result to this file, whole or not at all, instead of standard output")
 	f.DurationVar(&o.timeout, "timeout", 0, "stop after this time with what is done until then, such as 30s; 0 is never")
+	complete(cmd, "output", formats)
 }
 
 // check refuses a format that is none of those known.

@@ -110,7 +110,12 @@ func Run(ctx context.Context, in *Input) *Report {
 		}
 	}
 	steps := j.steps()
-	j.total = len(steps) + len(in.Objects)
+	j.total = len(steps)
+	for i := range in.Objects {
+		if in.Objects[i].NetworkPolicy() == nil {
+			j.total++
+		}
+	}
 	final := j.inTurn(j.start(steps), steps)
 	j.others(final)
 	j.dropRepeated()

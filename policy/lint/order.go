@@ -9,6 +9,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/manifest"
 )
 
@@ -46,41 +47,107 @@ func (j *judge) steps() []step {
 	return out
 }
 
-// The bounds of how often policies are judged while an order is looked for. Within them the order is the best that
-// trying one policy after the other finds; past them the policies that are left are taken as they come.
+// The bounds of how often policies are judged while an order is looked for. Past them the policies that are left are taken
+// as they come.
 const (
-	judgementsEach = 20
-	judgementsMore = 2000
+	maxAttempts    = 4
+	judgementsEach = 40
+	judgementsMore = 4000
 )
 
-// inTurn applies the policies to s one after the other, those first that are clean, and gives the cluster after all of
-// them.
+// attempt is one order of the policies and what was said in it.
+type attempt struct {
+	outcomes []*outcome
+	final    *cluster.Snapshot
+}
+
+// weight counts the findings by action, the strictest first.
+func (a *attempt) weight() (w [2]int) {
+	for _, o := range a.outcomes {
+		for i := range o.findings {
+			if o.findings[i].Action == config.Deny {
+				w[0]++
+			} else {
+				w[1]++
+			}
+		}
+	}
+	return w
+}
+
+// inTurn applies the policies to s one after the other and gives the cluster after all of them. A policy about which
+// something is said may be clean where it comes before the others, such as one that allows everything before one that
+// isolates. So those go first in another attempt, and the attempt that says least counts.
 func (j *judge) inTurn(s *cluster.Snapshot, steps []step) *cluster.Snapshot {
 	left := judgementsEach*len(steps) + judgementsMore
-	for len(steps) > 0 && !j.stopped {
+	best := j.attempt(s, steps, &left)
+	promoted := map[manifest.Key]bool{}
+	for last, n := best, 1; n < maxAttempts && left > 0 && !j.stopped; n++ {
+		some := false
+		for _, o := range last.outcomes {
+			if k := o.object.Key(); len(o.findings) > 0 && !promoted[k] {
+				promoted[k], some = true, true
+			}
+		}
+		if !some {
+			break
+		}
+		first := slices.Clone(steps)
+		slices.SortStableFunc(first, func(a, b step) int { return cmp.Compare(rank(promoted, a), rank(promoted, b)) })
+		last = j.attempt(s, first, &left)
+		if before, after := best.weight(), last.weight(); slices.Compare(after[:], before[:]) < 0 {
+			best = last
+		}
+	}
+	j.outcomes = append(j.outcomes, best.outcomes...)
+	return best.final
+}
+
+// rank sorts the promoted steps first.
+func rank(promoted map[manifest.Key]bool, s step) int {
+	if promoted[s.object.Key()] {
+		return 0
+	}
+	return 1
+}
+
+// attempt applies the policies to s, those first that are clean. left is how many times policies may still be judged before
+// they are taken as they come.
+func (j *judge) attempt(s *cluster.Snapshot, steps []step, left *int) *attempt {
+	out := &attempt{final: s}
+	j.done = 0
+	for len(steps) > 0 {
 		var stuck []*outcome
 		var waiting []step
 		for i := range steps {
 			if !j.step() {
-				return s
+				return out
 			}
-			left--
-			o := j.policy(s, &steps[i])
-			if len(o.findings) > 0 && left > 0 {
+			*left--
+			o := j.policy(out.final, &steps[i])
+			if len(o.findings) > 0 && *left > 0 {
 				stuck, waiting = append(stuck, o), append(waiting, steps[i])
 				continue
 			}
-			s = j.apply(o)
+			out.apply(o)
 		}
 		if len(waiting) == len(steps) { // all were judged in the same cluster
 			least := leastSevere(stuck)
-			s = j.apply(stuck[least])
+			out.apply(stuck[least])
 			waiting = slices.Delete(waiting, least, least+1)
 		}
 		j.done -= len(waiting)
 		steps = waiting
 	}
-	return s
+	return out
+}
+
+// apply notes what was said about a policy and goes on with the cluster after it.
+func (a *attempt) apply(o *outcome) {
+	a.outcomes, a.final = append(a.outcomes, o), o.change.After
+	if len(o.findings) == 0 {
+		o.change, o.results = nil, nil // thousands of clusters would be a lot to hold
+	}
 }
 
 // leastSevere gives the index of the outcome whose violations weigh least; the first of equals.
@@ -92,16 +159,6 @@ func leastSevere(outcomes []*outcome) int {
 		}
 	}
 	return least
-}
-
-// apply notes what was said about a policy and gives the cluster with it.
-func (j *judge) apply(o *outcome) *cluster.Snapshot {
-	j.outcomes = append(j.outcomes, o)
-	after := o.change.After
-	if len(o.findings) == 0 {
-		o.change, o.results = nil, nil // thousands of clusters would be a lot to hold
-	}
-	return after
 }
 
 func (j *judge) policy(s *cluster.Snapshot, step *step) *outcome {
