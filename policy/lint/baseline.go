@@ -58,7 +58,8 @@ func ParseBaseline(data []byte) (map[string]bool, error) {
 		return nil, errors.New("not a baseline: something follows it; write a new one with --write-baseline")
 	}
 	if b.Version != baselineVersion {
-		return nil, fmt.Errorf("a baseline of version %d, but only %d is known; write a new one with --write-baseline", b.Version, baselineVersion)
+		return nil, fmt.Errorf("a baseline of version %d, but only %d is known; write a new one with --write-baseline",
+			b.Version, baselineVersion)
 	}
 	out := make(map[string]bool, len(b.Accepted))
 	for _, a := range b.Accepted {

@@ -13,9 +13,10 @@
 // # Order
 //
 // The objects that are no policies are all there from the start. The policies are applied one after the other, those
-// first about which nothing is to be said in the cluster as it then is. Only when none of those left is clean is the one
-// with the least severe violations applied and reported. So allow-dns and default-deny are fine whichever file comes
-// first, and two policies that each cut DNS cannot hide behind each other.
+// first about which nothing is to be said in the cluster as it then is. Only when none of those left is clean are the ones
+// with the least severe violations applied and reported. Other orders are tried too, with those in front, and the one in
+// which least is to be said counts. So allow-dns and default-deny are fine whichever file comes first, and two policies
+// that each cut DNS cannot hide behind each other.
 package lint
 
 import (

@@ -132,9 +132,7 @@ func (j *judge) attempt(s *cluster.Snapshot, steps []step, left *int) *attempt {
 			out.apply(o)
 		}
 		if len(waiting) == len(steps) { // all were judged in the same cluster
-			least := leastSevere(stuck)
-			out.apply(stuck[least])
-			waiting = slices.Delete(waiting, least, least+1)
+			waiting = j.force(out, waiting, stuck)
 		}
 		j.done -= len(waiting)
 		steps = waiting
@@ -150,15 +148,27 @@ func (a *attempt) apply(o *outcome) {
 	}
 }
 
-// leastSevere gives the index of the outcome whose violations weigh least; the first of equals.
-func leastSevere(outcomes []*outcome) int {
-	least := 0
+// force applies policies of which none is clean: of each namespace the one whose violations weigh least, if none elsewhere
+// has a less strict action. It gives the policies that are left.
+func (j *judge) force(out *attempt, steps []step, outcomes []*outcome) []step {
+	mildest := outcomes[0].worst
+	least := map[string]int{} // by namespace, the index
 	for i, o := range outcomes {
-		if cmp.Or(cmp.Compare(o.worst, outcomes[least].worst), cmp.Compare(len(o.findings), len(outcomes[least].findings))) < 0 {
-			least = i
+		mildest = min(mildest, o.worst)
+		best, ok := least[o.object.Namespace]
+		if !ok || cmp.Or(cmp.Compare(o.worst, outcomes[best].worst), cmp.Compare(len(o.findings), len(outcomes[best].findings))) < 0 {
+			least[o.object.Namespace] = i
 		}
 	}
-	return least
+	var left []step
+	for i, o := range outcomes {
+		if least[o.object.Namespace] == i && o.worst == mildest {
+			out.apply(j.policy(out.final, &steps[i])) // the others that are applied may have changed what is to be said
+		} else {
+			left = append(left, steps[i])
+		}
+	}
+	return left
 }
 
 func (j *judge) policy(s *cluster.Snapshot, step *step) *outcome {
