@@ -48,7 +48,12 @@ lists. Pod templates count as running. Exit code 0 is clean, 1 is findings, 2 is
   bulkhead lint -f new/ --against old/ --prune -o sarif --output-file bulkhead.sarif
   bulkhead lint -f deploy/ --context production --config bulkhead.yaml
   bulkhead lint -f deploy/ --baseline .bulkhead-baseline.json --write-baseline`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("%q is no flag; name manifests with -f %s", args[0], args[0])}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := runLint(cmd, &o)
 			if err != nil {

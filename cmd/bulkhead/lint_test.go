@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"sigs.k8s.io/yaml"
 )
 
 const denyAll = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\nspec: {podSelector: {}, policyTypes: [Egress]}\n"
@@ -138,6 +140,27 @@ func TestLintJSONIsDocumented(t *testing.T) {
 	report["surplus"] = true
 	if schema.Validate(report) == nil {
 		t.Error("the schema allows a field that it does not name")
+	}
+}
+
+// TestHook: what pre-commit reads has the keys that it asks for, and calls a command that there is.
+// Source: https://pre-commit.com/#creating-new-hooks
+func TestHook(t *testing.T) {
+	data, err := os.ReadFile("../../.pre-commit-hooks.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hooks []struct{ ID, Name, Entry, Language, Files string }
+	if err := yaml.Unmarshal(data, &hooks); err != nil || len(hooks) != 1 {
+		t.Fatal(hooks, err)
+	}
+	h := hooks[0]
+	if h.ID != "bulkhead-lint" || h.Name == "" || h.Language != "golang" || !regexp.MustCompile(h.Files).MatchString("deploy/a.yaml") {
+		t.Errorf("%+v", h)
+	}
+	words := strings.Fields(h.Entry)
+	if cmd, _, err := newRoot().Find(words[1:]); err != nil || words[0] != "bulkhead" || cmd.Name() != "lint" {
+		t.Errorf("entry %q: %v", h.Entry, err)
 	}
 }
 
