@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const denyAll = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\nspec: {podSelector: {}, policyTypes: [Egress]}\n"
+const denyAll = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\nspec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n"
 
 // lintFile writes a manifest and gives its path.
 func lintFile(t *testing.T, text string) string {
@@ -54,7 +54,7 @@ func TestLintLive(t *testing.T) {
 	// What runs there with the policy that the manifests hold: nothing changes.
 	api = dnsAPI()
 	api.lists["/apis/networking.k8s.io/v1/networkpolicies"] = []string{
-		`{"metadata":{"namespace":"shop","name":"deny"},"spec":{"podSelector":{},"policyTypes":["Egress"]}}`}
+		`{"metadata":{"namespace":"shop","name":"deny"},"spec":{"podSelector":{},"policyTypes":["Ingress","Egress"]}}`}
 	stdout, _, err = command(t, "lint", "-f", path, "--kubeconfig", api.kubeconfig(t))
 	if err != nil || stdout != "0 errors, 0 warnings; 0 objects judged\n" {
 		t.Errorf("%v\n%s", err, stdout)

@@ -33,6 +33,15 @@ func read(t *testing.T, file, text string) []manifest.Object {
 	return out
 }
 
+// named gives the guardrails that the tests speak of, so that one more in the catalogue does not change what they expect.
+func named() []policy.Guardrail {
+	slugs := []string{
+		"dns-cut", "isolation-lost", "isolation-side-effect", "label-drops-policy", "metadata-open", "ns-label-impact",
+		"peer-no-namespace", "peer-no-pods", "rules-ignored", "selector-no-pods",
+	}
+	return slices.DeleteFunc(guardrails.All(), func(g policy.Guardrail) bool { return !slices.Contains(slugs, g.Slug) })
+}
+
 func settings(t *testing.T, lines string) *config.Config {
 	t.Helper()
 	cfg, err := config.Parse([]byte("apiVersion: bulkhead.dev/v1alpha1\nkind: BulkheadConfig\nmaximumAction: Deny\n"+lines), policy.Specs(guardrails.All()))
@@ -44,7 +53,7 @@ func settings(t *testing.T, lines string) *config.Config {
 
 func input(t *testing.T, manifests, against string) *lint.Input {
 	t.Helper()
-	in := &lint.Input{Objects: read(t, "new.yaml", manifests), Config: settings(t, ""), Guardrails: guardrails.All(), Alone: against == ""}
+	in := &lint.Input{Objects: read(t, "new.yaml", manifests), Config: settings(t, ""), Guardrails: named(), Alone: against == ""}
 	if against != "" {
 		in.Base = read(t, "old.yaml", against)
 	}
