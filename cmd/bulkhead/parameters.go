@@ -62,7 +62,9 @@ func below(prefix string, s settingSchema, defaults map[string]json.RawMessage) 
 				inner = nil // the default is no object: null
 			}
 		case defaults != nil:
-			p.value = string(defaults[name])
+			if p.value = string(defaults[name]); p.value == "null" { // how JSON writes a list or object without a value
+				p.value = "none"
+			}
 		}
 		out = append(out, p)
 		out = append(out, below(p.path+".", settingSchema{Properties: field.Properties}, inner)...)
