@@ -173,7 +173,7 @@ func TestParameters(t *testing.T) {
 		"c": {Type: "array", Items: &settingSchema{Type: "object", Properties: map[string]settingSchema{"d": text}}},
 	}}
 	want := []parameter{
-		{"a", "object", "", "A."}, {"a.b", "number", "1", "B."}, {"c", "list of object", "null", ""}, {"c[].d", "text", "", ""}, {"new", "object", "[1]", ""},
+		{"a", "object", "", "A."}, {"a.b", "number", "1", "B."}, {"c", "list of object", "none", ""}, {"c[].d", "text", "", ""}, {"new", "object", "[1]", ""},
 	}
 	if diff := cmp.Diff(want, below("", s, defaults), cmp.AllowUnexported(parameter{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
