@@ -175,13 +175,26 @@ func (r *changes) compare(i int, d netpol.Direction) {
 		r.comparePeers(i, d, p, open, &from, &to, seen)
 	}
 	if !r.ended && !b.sameRules(a) {
-		was, is := b.outside(), a.outside()
-		for _, reach := range minusReach(was, is) {
-			r.visit(&Pair{Touched: i, Direction: d, Range: reach.Range, Cut: reach.Ports})
-		}
-		for _, reach := range minusReach(is, was) {
-			r.visit(&Pair{Touched: i, Direction: d, Range: reach.Range, Opened: reach.Ports})
-		}
+		r.compareOutside(i, d, b, a)
+	}
+}
+
+// maxSweep bounds the work on addresses outside the cluster for one workload: some ten milliseconds.
+const maxSweep = 200_000
+
+// compareOutside compares the connections with addresses outside the cluster.
+func (r *changes) compareOutside(i int, d netpol.Direction, b, a *near) {
+	was, ok := b.outside(maxSweep)
+	is, ok2 := a.outside(maxSweep)
+	if !ok || !ok2 {
+		r.missed++
+		return
+	}
+	for _, reach := range minusReach(was, is) {
+		r.visit(&Pair{Touched: i, Direction: d, Range: reach.Range, Cut: reach.Ports})
+	}
+	for _, reach := range minusReach(is, was) {
+		r.visit(&Pair{Touched: i, Direction: d, Range: reach.Range, Opened: reach.Ports})
 	}
 }
 

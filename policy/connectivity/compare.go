@@ -174,7 +174,8 @@ func (c *comparison) entrances(d *Difference) {
 			}
 			for _, at := range a.workloads[n] {
 				x, coverage := a.covered(at)
-				reach[side] = unionReach(reach[side], views[side].near(x, coverage, netpol.Ingress).outside())
+				more, _ := views[side].near(x, coverage, netpol.Ingress).outside(noLimit)
+				reach[side] = unionReach(reach[side], more)
 			}
 		}
 		all.putOutside(reach[0], reach[1], func(r Range) (Endpoint, Endpoint) { return Endpoint{Range: r}, Endpoint{Node: c.nodes[i]} })

@@ -178,7 +178,8 @@ func (s *surveyor) row(node int32) *row {
 	for _, at := range s.workloads[node] {
 		x, c := s.covered(at)
 		side := s.v.near(x, c, netpol.Egress)
-		out.outside = unionReach(out.outside, side.outside())
+		reach, _ := side.outside(noLimit)
+		out.outside = unionReach(out.outside, reach)
 		for _, i := range s.within(side) {
 			s.survey(side, i)
 		}
@@ -245,7 +246,8 @@ func (a *atlas) entrances() []Edge {
 		var all []Reach
 		for _, at := range a.workloads[i] {
 			x, c := a.covered(at)
-			all = unionReach(all, v.near(x, c, netpol.Ingress).outside())
+			reach, _ := v.near(x, c, netpol.Ingress).outside(noLimit)
+			all = unionReach(all, reach)
 		}
 		for _, r := range all {
 			out = append(out, Edge{Endpoint{Range: r.Range}, Endpoint{Node: n}, r.Ports})

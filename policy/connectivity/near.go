@@ -49,12 +49,21 @@ func (n *near) declared(peer netpol.Endpoint) []netpol.ContainerPort {
 
 // allows gives the ports that the near side allows between itself and any peer.
 func (n *near) allows(peer netpol.Endpoint) Ports {
-	if !n.governed {
+	switch {
+	case !n.governed:
 		return allPorts
+	case n.isolated:
+		return n.between(peer, n.union(peer))
 	}
+	return n.between(peer, allPorts)
+}
+
+// between puts the tiers around what NetworkPolicies allow with a peer: all, where they do not isolate the pods. The pods
+// have to be governed where there are tiers.
+func (n *near) between(peer netpol.Endpoint, policies Ports) Ports {
 	accepted, rest := n.ask(netpol.AdminTier, allPorts, peer)
 	if n.isolated {
-		return accepted.Union(rest.Intersect(n.union(peer)))
+		return accepted.Union(rest.Intersect(policies))
 	}
 	more, rest := n.ask(netpol.BaselineTier, rest, peer)
 	return accepted.Union(more).Union(rest)

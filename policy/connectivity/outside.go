@@ -1,6 +1,7 @@
 package connectivity
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 
@@ -21,17 +22,30 @@ var families = [...]Range{
 	{netip.MustParseAddr("::"), netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")},
 }
 
+// noLimit is for work that nobody waits for.
+const noLimit = math.MaxInt
+
 // outside gives what the near side allows with addresses outside the cluster, sorted, where something is allowed. No
-// two neighbours allow the same.
-func (n *near) outside() []Reach {
-	var out []Reach
-	for _, r := range split(n.blocks(nil)) {
-		ports := n.allows(netpol.Endpoint{Addresses: []netip.Addr{r.sample()}})
-		if !ports.Empty() {
+// two neighbours allow the same. ok is false where that is more work than limit, see near.sweep.
+func (n *near) outside(limit int) (out []Reach, ok bool) {
+	var policies []Reach
+	if n.governed && n.isolated {
+		if policies, ok = n.sweep(limit); !ok {
+			return nil, false
+		}
+	} else {
+		policies = []Reach{{families[0], allPorts}, {families[1], allPorts}}
+	}
+	if len(n.tiers[0])+len(n.tiers[1]) == 0 {
+		return policies, true
+	}
+	for _, r := range splitAt(boundaries(policies, n.tierBlocks())) {
+		peer := netpol.Endpoint{Addresses: []netip.Addr{r.sample()}}
+		if ports := n.between(peer, reachAt(policies, r.sample())); !ports.Empty() {
 			out = appendReach(out, Reach{r, ports})
 		}
 	}
-	return out
+	return out, true
 }
 
 // sample gives an address that stands for all of a range which no policy splits. IPv4-mapped IPv6 addresses count as
@@ -52,40 +66,40 @@ func appendReach(to []Reach, r Reach) []Reach {
 	return append(to, r)
 }
 
-// blocks appends the address ranges by which the near side tells addresses apart.
-func (n *near) blocks(to []netip.Prefix) []netip.Prefix {
-	add := func(peers []netpol.Peer) {
-		for i := range peers {
-			if b := peers[i].Block; b != nil {
-				to = append(append(to, b.CIDR), b.Except...)
-			}
-		}
-	}
-	for _, r := range n.rules {
-		add(r.Peers)
-	}
+// tierBlocks gives the address ranges by which the tiers' policies tell addresses apart.
+func (n *near) tierBlocks() []netip.Prefix {
+	var out []netip.Prefix
 	for _, tier := range n.tiers {
 		for _, p := range tier {
 			for i := range p.Rules[n.d] {
-				add(p.Rules[n.d][i].Peers)
+				for _, peer := range p.Rules[n.d][i].Peers {
+					if peer.Block != nil {
+						out = append(out, peer.Block.CIDR)
+					}
+				}
 			}
 		}
 	}
-	return to
+	return out
 }
 
-// split cuts both families where one of the prefixes begins or ends: no policy that is made of these prefixes tells the
-// addresses of one piece apart.
-func split(prefixes []netip.Prefix) []Range {
-	var starts []netip.Addr
-	for _, p := range prefixes {
-		r := netipx.RangeOfPrefix(p)
-		starts = append(starts, r.From())
-		if next := r.To().Next(); next.IsValid() {
-			starts = append(starts, next)
+// boundaries gives the addresses at which one of the ranges or prefixes begins, and those right after their ends.
+func boundaries(reach []Reach, prefixes []netip.Prefix) []netip.Addr {
+	var out []netip.Addr
+	add := func(first, last netip.Addr) {
+		out = append(out, first)
+		if next := last.Next(); next.IsValid() {
+			out = append(out, next)
 		}
 	}
-	return splitAt(starts)
+	for _, r := range reach {
+		add(r.Range.First, r.Range.Last)
+	}
+	for _, p := range prefixes {
+		r := netipx.RangeOfPrefix(p)
+		add(r.From(), r.To())
+	}
+	return out
 }
 
 // splitAt cuts both families at the addresses.
@@ -136,18 +150,7 @@ func unionReach(a, b []Reach) []Reach {
 }
 
 // pieces cuts the ranges of both where one of either begins or ends.
-func pieces(a, b []Reach) []Range {
-	var starts []netip.Addr
-	for _, list := range [...][]Reach{a, b} {
-		for _, r := range list {
-			starts = append(starts, r.Range.First)
-			if next := r.Range.Last.Next(); next.IsValid() {
-				starts = append(starts, next)
-			}
-		}
-	}
-	return splitAt(starts)
-}
+func pieces(a, b []Reach) []Range { return splitAt(append(boundaries(a, nil), boundaries(b, nil)...)) }
 
 // reachAt gives what is allowed with one address.
 func reachAt(sorted []Reach, a netip.Addr) Ports {
