@@ -130,7 +130,8 @@ func (h *bothSides) look(at place, rule *netpol.Rule) *halfOpen {
 	broad := isBroad(h.c.NewPolicy, at.peer)
 	for n := range h.c.After.PeerNamespaces(h.c.Namespace, at.peer) {
 		for w := range candidates(h.c.After, n) {
-			if !at.peer.Matches(h.c.Namespace, h.c.After.Endpoint(w)) || h.runs(n, w) {
+			// The namespace matches already; many have to be gone through.
+			if w.HostNetwork || at.peer.Pods != nil && !at.peer.Pods.Matches(w.Labels) || h.runs(n, w) {
 				continue
 			}
 			for _, s := range h.subjects {
