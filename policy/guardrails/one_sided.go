@@ -24,7 +24,8 @@ one half and not the other has a policy that looks right and a connection that t
 policies at the peers, live pods and pod templates, let the same connection through? Peers that no policy isolates in that
 direction do, and so do those that another of their rules admits. A rule between all pods of namespaces, or for all pods of its
 own, says nothing of each of them: it is reported only where it lets not one connection through. Rules without peers and
-ipBlocks are left alone. At most 2,000 pairs of workloads are looked at. One half has to come first: while the peers have a
+ipBlocks are left alone. At most 2,000 pairs of workloads are looked at, and at most
+200,000 workloads are gone through in search of them. One half has to come first: while the peers have a
 default-deny and no rules yet, their half counts as still to come.`,
 		Bad: `# pods app=db admit nobody: their policy db-ingress has no rule for app=api
 apiVersion: networking.k8s.io/v1
@@ -56,6 +57,9 @@ be done.`,
 // maxSides bounds the pairs of workloads that are looked at for one change: some ten milliseconds of work. The
 // guardrail's documentation tells the number.
 const maxSides = 2000
+
+// maxThrough bounds the workloads that are gone through in search of the peers, for the same reason.
+const maxThrough = 200_000
 
 func checkOneSided(c *policy.Change, _ any) []policy.Violation {
 	h := &bothSides{
@@ -93,6 +97,7 @@ type bothSides struct {
 	before, after *connectivity.View
 	subjects      []*policy.Subject
 	left          int // how many more pairs may be looked at
+	through       int // how many workloads have been gone through
 	running       map[*cluster.Namespace]map[cluster.Owner]bool
 }
 
@@ -130,7 +135,13 @@ func (h *bothSides) look(at place, rule *netpol.Rule) *halfOpen {
 	broad := isBroad(h.c.NewPolicy, at.peer)
 	for n := range h.c.After.PeerNamespaces(h.c.Namespace, at.peer) {
 		for w := range candidates(h.c.After, n) {
-			// The namespace matches already; many have to be gone through.
+			if h.through++; h.through > maxThrough {
+				if broad {
+					return nil
+				}
+				return x.orNil()
+			}
+			// The namespace matches already.
 			if w.HostNetwork || at.peer.Pods != nil && !at.peer.Pods.Matches(w.Labels) || h.runs(n, w) {
 				continue
 			}
