@@ -81,7 +81,7 @@ func (s *suite) testUpdate(t *testing.T) {
 		return s.dev(t, networkPolicy(name, spec), "replace", "-n", namespace, "-f", "-")
 	}
 	wantPassed(t, "an edit that leaves the void rule as it was", replace("ignored",
-		"podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [{port: 8080}]}], egress: [{}]"))
+		"podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{ipBlock: {cidr: 203.0.113.0/24}}], ports: [{port: 8080}]}], egress: [{}]"))
 	wantDenied(t, "an edit that makes a rule void", replace("allow-dns",
 		"podSelector: {}, policyTypes: [Ingress], egress: ["+dnsRule+"]"), "networkpolicies", losesDNS)
 	wantDenied(t, "an edit that takes the rule for DNS away", replace("allow-dns", tcpNoUDP), "networkpolicies", losesDNS)

@@ -36,6 +36,9 @@ const (
 	// Deletions by the controllers that empty namespaces and collect garbage have to work while Bulkhead is down, too.
 	celNoCollector = `request.operation != 'DELETE' || !(request.userInfo.username in [%s])`
 	celSpecChanged = `request.operation != 'UPDATE' || object.spec != oldObject.spec`
+	// Of a policy's metadata, guardrails read who manages it and what it is documented by.
+	celPolicyChanged = celSpecChanged + ` || (has(object.metadata.annotations) ? object.metadata.annotations : {}) != (has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {})` +
+		` || (has(object.metadata.labels) ? object.metadata.labels : {}) != (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {})`
 	// The controller that ends a namespace writes to it until it is gone.
 	celNotTerminating = `!has(oldObject.metadata.deletionTimestamp)`
 )
@@ -62,6 +65,7 @@ func Registration(o RegistrationOptions) *admissionregistrationv1.ValidatingWebh
 	all := append(slices.Clip(written), admissionregistrationv1.Delete)
 	collecting := condition("no-collector", fmt.Sprintf(celNoCollector, "'"+strings.Join(collectors(), "', '")+"'"))
 	specChanged := condition("spec-changed", celSpecChanged)
+	policyChanged := condition("policy-changed", celPolicyChanged)
 	policies := []admissionregistrationv1.RuleWithOperations{rule(all, "networking.k8s.io", "networkpolicies")}
 
 	entry := func(name string, failure admissionregistrationv1.FailurePolicyType, where metav1.LabelSelectorRequirement,
@@ -78,9 +82,9 @@ func Registration(o RegistrationOptions) *admissionregistrationv1.ValidatingWebh
 		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "ValidatingWebhookConfiguration"},
 		ObjectMeta: metav1.ObjectMeta{Name: o.Name, Labels: map[string]string{"app.kubernetes.io/name": "bulkhead"}},
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{
-			entry("networkpolicies", closed, tenants, policies, specChanged, collecting),
+			entry("networkpolicies", closed, tenants, policies, policyChanged, collecting),
 			// Judged but never refused, and never in the way: the cluster's own namespace has to stay repairable.
-			entry("system-networkpolicies", open, system, policies, specChanged, collecting),
+			entry("system-networkpolicies", open, system, policies, policyChanged, collecting),
 			// kube-system included: policies everywhere reach DNS by its labels.
 			entry("namespaces", open, notOwn, []admissionregistrationv1.RuleWithOperations{
 				clusterWide(rule([]admissionregistrationv1.OperationType{update}, "", "namespaces", "namespaces/status", "namespaces/finalize")),
