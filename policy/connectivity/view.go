@@ -18,8 +18,9 @@ type View struct {
 	chosenByText  map[string]*selection
 	pickers       map[*netpol.Selector]*picker
 	pickersByText map[string]*picker
-	asked         int     // how many workloads have been asked about
-	grants        []grant // of the far side at hand
+	sides         [2]map[*cluster.Workload]*near // by direction, of those that Side was asked about
+	asked         int                            // how many workloads have been asked about
+	grants        []grant                        // of the far side at hand
 }
 
 // shared is what views of one snapshot have in common. It never changes.
@@ -52,6 +53,7 @@ func newView(s *cluster.Snapshot, sh *shared) *View {
 		s: s, shared: sh, spaces: map[string]*space{}, ports: map[*netpol.PortMatch]Ports{},
 		chosen: map[*netpol.Selector]*selection{}, chosenByText: map[string]*selection{},
 		pickers: map[*netpol.Selector]*picker{}, pickersByText: map[string]*picker{},
+		sides: [2]map[*cluster.Workload]*near{{}, {}},
 	}
 }
 
@@ -130,5 +132,10 @@ func (v *View) fixed(items []netpol.PortMatch) (ports Ports, named bool) {
 // Side gives the ports that the subject's own side allows in direction d between itself and the peer, whatever the peer
 // says about it.
 func (v *View) Side(d netpol.Direction, subject, peer *cluster.Workload) Ports {
-	return v.nearOf(subject, d).allows(v.endpoint(peer))
+	n := v.sides[d][subject]
+	if n == nil {
+		n = v.nearOf(subject, d)
+		v.sides[d][subject] = n
+	}
+	return n.allows(v.endpoint(peer))
 }
