@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
@@ -147,21 +148,49 @@ func BenchmarkDifference(b *testing.B) {
 			return policy.NamespaceChange(x.snapshot, old, relabelled)
 		}},
 	}
+	x.builder.SetTierPolicy(everybodyDNS(b))
+	tiered := x.builder.Snapshot()
+	kinds = append(kinds, struct {
+		name string
+		make func(i int) *policy.Change
+	}{"create beside an Admin policy", func(i int) *policy.Change {
+		c, err := policy.PolicyChange(tiered, nil, newPolicy(stored(i)[0].Namespace, i))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return c
+	}})
 	for _, k := range kinds {
 		b.Run(k.name, func(b *testing.B) {
-			cut, opened := 0, 0
+			cut, opened, stopped := 0, 0, 0
 			var c *policy.Change
 			policytest.PreparedPercentiles(b, variety, func(i int) { c = k.make(i) }, func(int) {
 				d := c.Difference()
 				cut, opened = cut+d.Cut, opened+d.Opened
 				if !d.Extent.Complete() {
-					b.Fatalf("stopped at %d of %d pairs", d.Extent.Compared, d.Extent.Total)
+					stopped++
 				}
 			})
 			b.ReportMetric(float64(cut)/float64(b.N), "cut/op")
 			b.ReportMetric(float64(opened)/float64(b.N), "opened/op")
+			b.ReportMetric(100*float64(stopped)/float64(b.N), "%stopped")
 		})
 	}
+}
+
+// everybodyDNS is an Admin policy about all pods, as a platform team has it.
+func everybodyDNS(b *testing.B) *netpol.TierPolicy {
+	b.Helper()
+	np := &v1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "dns"}}
+	np.Spec.Tier, np.Spec.Subject.Namespaces = v1alpha2.AdminTier, &metav1.LabelSelector{}
+	resolver := &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: "kube-system"}}
+	np.Spec.Egress = []v1alpha2.ClusterNetworkPolicyEgressRule{{Action: v1alpha2.ClusterNetworkPolicyRuleActionAccept,
+		To: []v1alpha2.ClusterNetworkPolicyEgressPeer{{Namespaces: resolver}}}}
+	p, err := netpol.CompileClusterNetworkPolicy(np)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return p
 }
 
 // newPolicy makes what a developer may add to a namespace.

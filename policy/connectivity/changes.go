@@ -43,13 +43,17 @@ func (e Extent) Complete() bool { return e.Compared == e.Total }
 // Changes gives each pair of a touched workload and a peer between which connections are cut or opened, in the order of
 // the list, direction, and peers as the snapshots sort them. Pairs of two touched workloads come once. The work grows
 // with what the change touches: peers that fare the same on both sides are passed over by namespace. It ends before
-// more than limit peers are looked at one by one; the extent tells how far it got.
+// more than limit peers are looked at one by one, or a hundredth of that where there are tiers; the extent tells how far it
+// got.
 //
 // Every live workload to whom the policies of the two snapshots mean different things has to be in the list.
 func Changes(before, after *cluster.Snapshot, touched []Touched, limit int, visit func(*Pair)) Extent {
 	r := &changes{
 		before: NewView(before), after: NewView(after), touched: touched, in: map[string][]int{}, named: map[workloadName][]int{},
-		pairs: map[string]*spacePair{}, others: map[others][]*spacePair{}, left: limit, visit: visit,
+		pairs: map[string]*spacePair{}, others: map[others][]*spacePair{}, left: limit, price: 1, visit: visit,
+	}
+	if r.before.shared.oneByOne || r.after.shared.oneByOne {
+		r.price = tieredPrice
 	}
 	for i := range touched {
 		w := touched[i].After
@@ -73,6 +77,9 @@ func Changes(before, after *cluster.Snapshot, touched []Touched, limit int, visi
 	return Extent{Compared: max(total-r.missed, 0), Total: total}
 }
 
+// tieredPrice is how many peers one counts for in a cluster with tiers, whose policies are asked about every pair.
+const tieredPrice = 100
+
 // changes is one run of Changes.
 type changes struct {
 	before, after *View
@@ -82,6 +89,7 @@ type changes struct {
 	pairs         map[string]*spacePair  // by namespace
 	others        map[others][]*spacePair
 	left          int  // how many more peers may be looked at
+	price         int  // how many one counts for
 	ended         bool // because that was not enough
 	missed        int  // how many were not looked at then
 	visit         func(*Pair)
@@ -167,11 +175,11 @@ func (r *changes) compare(i int, d netpol.Direction) {
 			(from.ports.Empty() || !r.touches(p.after.n.Name, opposite(d)) && (seen || !r.distinguishes(p, opposite(d), b.e, a.e))) {
 			continue
 		}
-		if r.left < len(open) || r.ended {
+		if r.left < len(open)*r.price || r.ended {
 			r.ended, r.missed = true, r.missed+len(open)
 			continue
 		}
-		r.left -= len(open)
+		r.left -= len(open) * r.price
 		r.comparePeers(i, d, p, open, &from, &to, seen)
 	}
 	if !r.ended && !b.sameRules(a) {
@@ -216,7 +224,12 @@ func (n *near) sameRules(other *near) bool {
 		n.d == netpol.Ingress && !slices.Equal(n.e.Ports, other.e.Ports) {
 		return false
 	}
-	return slices.Equal(n.tiers[0], other.tiers[0]) && slices.Equal(n.tiers[1], other.tiers[1])
+	return sameTiers(n, other)
+}
+
+// sameTiers reports whether the same cluster-wide policies decide on both sides.
+func sameTiers(a, b *near) bool {
+	return slices.Equal(a.tiers[0], b.tiers[0]) && slices.Equal(a.tiers[1], b.tiers[1])
 }
 
 // touches reports whether the namespace has a workload that the change touches in direction d.

@@ -12,7 +12,8 @@ import (
 // all others it is certain that they do not: what they allow with the workload is the same, and what the workload allows
 // with them is, too.
 func (r *changes) suspects(b, a *near, seen bool) []*spacePair {
-	oneByOne := r.before.shared.oneByOne || r.after.shared.oneByOne
+	// Tiers that are the same for a workload that looks the same decide alike on both sides, whatever they decide.
+	oneByOne := (r.before.shared.oneByOne || r.after.shared.oneByOne) && (!seen || !sameTiers(b, a))
 	restricted := b.governed && b.isolated
 	if oneByOne || b.governed != a.governed || b.isolated != a.isolated || !restricted && !seen {
 		return r.everywhere(b, a)

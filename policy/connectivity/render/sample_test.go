@@ -3,7 +3,6 @@ package render
 import (
 	"cmp"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"path"
 	"slices"
@@ -199,51 +198,6 @@ func minus(g *connectivity.Graph, other map[string]connectivity.Ports) []connect
 		}
 	}
 	return out
-}
-
-// large is a cluster of 40 namespaces with about 300 workloads, some open, some isolated, some on the way there.
-func large() *sample {
-	d := rand.New(rand.NewPCG(7, 7))
-	s := &sample{ranges: wholeSpace}
-	s.node("kube-system/kube-dns", "Deployment", 3, "")
-	s.node("kube-system/kube-proxy", "DaemonSet", 30, "").HostNetwork = true
-	s.node("kube-system/metrics-server", "Deployment", 1, "")
-	s.node("ingress-nginx/controller", "Deployment", 4, "i")
-	s.node("ingress-nginx/default-backend", "Deployment", 1, "ie")
-	s.node("monitoring/prometheus", "StatefulSet", 2, "i")
-	s.node("monitoring/grafana", "Deployment", 1, "ie")
-	s.node("monitoring/alertmanager", "StatefulSet", 3, "i")
-	s.allow("*-*", "ingress-nginx/controller", tcp(80, 443))
-	s.allow("*/*", "kube-system/kube-dns", udp(53).Union(tcp(53)))
-	s.allow("monitoring/prometheus", "*/*", tcp(9090))
-	s.allow("monitoring/grafana", "monitoring/prometheus", tcp(9091))
-	s.allow("monitoring/prometheus", "monitoring/alertmanager", tcp(9093))
-	areas := []string{"payments", "orders", "catalog", "search", "identity", "shipping", "billing", "media", "reports", "chat", "fraud", "loyalty", "pricing"}
-	stages := []string{"", "-staging", "-jobs"}
-	parts := []string{"web", "api", "worker", "postgres", "redis", "scheduler", "exporter", "gateway", "consumer", "indexer", "mailer"}
-	for i := range 37 {
-		ns := areas[i%len(areas)] + stages[i/len(areas)]
-		way := [...]string{"ie", "ie", "i", "", "e", "mixed"}[d.IntN(6)]
-		for j := range 5 + d.IntN(6) {
-			isolated := way
-			if way == "mixed" {
-				isolated = [...]string{"", "i", "ie"}[d.IntN(3)]
-			}
-			s.node(ns+"/"+parts[j], [...]string{"Deployment", "StatefulSet"}[j/3%2], 1+d.IntN(5), isolated)
-		}
-		s.allow(ns+"/web", ns+"/api", tcp(8080))
-		s.allow(ns+"/api", ns+"/postgres", tcp(5432))
-		s.allow(ns+"/api", ns+"/redis", tcp(6379))
-		s.allow(ns+"/worker", ns+"/redis", tcp(6379))
-		if i/len(areas) == 0 {
-			s.allow("ingress-nginx/controller", ns+"/web", tcp(8080))
-			s.allow(ns+"/api", areas[(i*5+3)%len(areas)]+"/api", tcp(8080))
-		}
-		if i%5 == 2 {
-			s.allow(ns+"/gateway", "*-*", tcp(443))
-		}
-	}
-	return s
 }
 
 // everythingOpen is a cluster without a single policy.
