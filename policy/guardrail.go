@@ -3,6 +3,9 @@
 package policy
 
 import (
+	"slices"
+
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 )
 
@@ -17,6 +20,9 @@ type Guardrail struct {
 	Documentation Documentation
 	// On lists the changes that the guardrail judges.
 	On []Trigger
+	// Needs lists what the guardrail reads of the cluster beside what every snapshot is made of. Resources that no enabled
+	// guardrail needs are not watched, and a cluster may lack any of them: then the snapshot holds none of their objects.
+	Needs []cluster.Resource
 	// DefaultAction applies unless the config says otherwise.
 	DefaultAction config.Action
 	// LiveOnly bounds the action to Warn for violations that hit no live pod.
@@ -66,6 +72,18 @@ func (g *Guardrail) Runs(t Trigger) bool {
 // Spec is what the config's parser has to know of the guardrail.
 func (g *Guardrail) Spec() config.Spec {
 	return config.Spec{Slug: g.Slug, DefaultAction: g.DefaultAction, NewParameters: g.NewParameters}
+}
+
+// Needs gives the resources that those of the guardrails need that the config does not switch off, sorted.
+func Needs(guardrails []Guardrail, cfg *config.Config) []cluster.Resource {
+	var out []cluster.Resource
+	for i := range guardrails {
+		if cfg.Settings(guardrails[i].Slug).Action != config.Off {
+			out = append(out, guardrails[i].Needs...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Specs gives the Spec of each guardrail.

@@ -18,14 +18,20 @@ type Builder struct {
 	dirty      map[string]bool
 	foreign    map[string]int                // per-pod keys that policies select on beyond their own namespace, and how many do
 	tiers      map[string]*netpol.TierPolicy // by kind/name
+	extras     map[Resource]map[string]*Extra
 	last       *Snapshot
 	labels     bool // some namespace's labels changed since the last snapshot
 	retier     bool // some policy of a tier changed since the last snapshot
+
+	changedExtras map[Resource]bool // since the last snapshot
 }
 
 // NewBuilder makes an empty Builder.
 func NewBuilder(o Options) *Builder {
-	b := &Builder{options: o, namespaces: map[string]*namespaceState{}, dirty: map[string]bool{}, foreign: map[string]int{}, tiers: map[string]*netpol.TierPolicy{}}
+	b := &Builder{
+		options: o, namespaces: map[string]*namespaceState{}, dirty: map[string]bool{}, foreign: map[string]int{},
+		tiers: map[string]*netpol.TierPolicy{}, extras: map[Resource]map[string]*Extra{}, changedExtras: map[Resource]bool{},
+	}
 	b.last = &Snapshot{options: o, index: &namespaceIndex{}}
 	b.last.resolver = findResolver(b.last)
 	return b
@@ -164,13 +170,14 @@ func (b *Builder) foreignKeys() map[string]bool {
 
 // Snapshot gives the cluster as it is now. Earlier snapshots stay as they were.
 func (b *Builder) Snapshot() *Snapshot {
-	if len(b.dirty) == 0 && !b.retier {
+	if len(b.dirty) == 0 && !b.retier && len(b.changedExtras) == 0 {
 		return b.last
 	}
 	out := *b.last
 	if b.retier {
 		out.tiers = netpol.NewTiers(slices.Collect(maps.Values(b.tiers)))
 	}
+	out.extras = b.publishExtras(out.extras)
 	out.options = b.options
 	out.foreignKeys = b.foreignKeys()
 	cloned := [shards]bool{}

@@ -47,6 +47,7 @@ func PodOf(p *corev1.Pod) *Pod {
 		variant: variant{
 			labels: unique.Make(encodeLabels(p.Labels, PerPodKey)),
 			owner:  unique.Make(ownerOf(p)),
+			uses:   unique.Make(usesOf(p.Annotations, &p.Spec, p.UID == "")),
 		},
 		governed: Governed(p),
 	}
@@ -67,11 +68,11 @@ func Governed(p *corev1.Pod) bool {
 
 // WorkloadOf gives p as a workload of its own, with all of its labels.
 func WorkloadOf(p *corev1.Pod) *Workload {
-	o := ownerOf(p)
+	o, u := ownerOf(p), usesOf(p.Annotations, &p.Spec, p.UID == "")
 	w := &Workload{
 		Namespace: p.Namespace, Kind: o.kind, Name: o.name,
 		Labels: labels.Set(p.Labels), Ports: decodePorts(encodePorts(p.Spec.Containers)),
-		HostNetwork: p.Spec.HostNetwork, DNSPolicy: p.Spec.DNSPolicy,
+		HostNetwork: p.Spec.HostNetwork, DNSPolicy: p.Spec.DNSPolicy, made: &u,
 	}
 	if Governed(p) {
 		w.Pods = 1
@@ -81,10 +82,10 @@ func WorkloadOf(p *corev1.Pod) *Workload {
 
 // Workload gives p as a workload of its own, with all of its labels.
 func (p *Pod) Workload() *Workload {
-	s, o := p.shape.Value(), p.variant.owner.Value()
+	s, o, u := p.shape.Value(), p.variant.owner.Value(), p.variant.uses.Value()
 	w := &Workload{
 		Namespace: p.Namespace, Kind: o.kind, Name: o.name, Labels: labels.Set{}, Ports: decodePorts(s.ports),
-		HostNetwork: s.hostNetwork, DNSPolicy: s.dnsPolicy,
+		HostNetwork: s.hostNetwork, DNSPolicy: s.dnsPolicy, made: &u,
 	}
 	decodeLabels(s.labels, w.Labels)
 	decodeLabels(p.variant.labels.Value(), w.Labels)
@@ -119,6 +120,14 @@ func ownerOf(p *corev1.Pod) owner {
 	return owner{ref.Kind, ref.Name}
 }
 
+// OwnedBy gives the pod as it is where kind and name made it: the pod names a ReplicaSet or Job, and what made that is what
+// people know.
+func (p *Pod) OwnedBy(kind, name string) *Pod {
+	out := *p
+	out.variant.owner = unique.Make(owner{kind, name})
+	return &out
+}
+
 // encodePorts writes the declared ports in the order in which they are declared.
 func encodePorts(containers []corev1.Container) string {
 	var b []byte
@@ -128,14 +137,27 @@ func encodePorts(containers []corev1.Container) string {
 			if protocol == "" {
 				protocol = corev1.ProtocolTCP
 			}
-			b = append(b, p.Name...)
-			b = append(b, 0)
-			b = append(b, protocol...)
-			b = append(b, 0)
-			b = binary.BigEndian.AppendUint16(b, uint16(p.ContainerPort))
+			b = appendPort(b, p.Name, protocol, uint16(p.ContainerPort))
 		}
 	}
 	return string(b)
+}
+
+// encodeDeclared writes ports as encodePorts does.
+func encodeDeclared(ports []netpol.ContainerPort) string {
+	var b []byte
+	for _, p := range ports {
+		b = appendPort(b, p.Name, p.Protocol, p.Number)
+	}
+	return string(b)
+}
+
+func appendPort(to []byte, name string, protocol corev1.Protocol, number uint16) []byte {
+	to = append(to, name...)
+	to = append(to, 0)
+	to = append(to, protocol...)
+	to = append(to, 0)
+	return binary.BigEndian.AppendUint16(to, number)
 }
 
 func decodePorts(s string) []netpol.ContainerPort {

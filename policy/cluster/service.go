@@ -17,6 +17,15 @@ type Service struct {
 	// ClusterIPs of the Service; none for a headless one.
 	ClusterIPs []netip.Addr
 	Ports      []ServicePort
+	// Type of the Service; empty means ClusterIP.
+	Type corev1.ServiceType
+	// ExternalLocal says that traffic from outside keeps its source address: externalTrafficPolicy is Local.
+	ExternalLocal bool
+	// Labels of the Service itself, which ServiceMonitors select by.
+	Labels labels.Set
+	// Scraped says that the annotation prometheus.io/scrape asks for scrapes, and ScrapePort on which port; 0 is all of them.
+	Scraped    bool
+	ScrapePort uint16
 	// dns marks a Service that labels or name make out as the cluster's resolver; lower is better, 0 is none.
 	dns int
 }
@@ -49,6 +58,8 @@ func (p ServicePort) TargetPort(w *Workload) uint16 {
 // ServiceOf keeps of s what the snapshot needs.
 func ServiceOf(s *corev1.Service) *Service {
 	out := &Service{Namespace: unique.Make(s.Namespace).Value(), Name: s.Name, Selector: packed(s.Spec.Selector), dns: dnsRank(s)}
+	out.Type, out.ExternalLocal, out.Labels = s.Spec.Type, s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal, packed(s.Labels)
+	out.Scraped, out.ScrapePort = scrapeAnnotations(s.Annotations)
 	for _, ip := range s.Spec.ClusterIPs {
 		if a, err := netip.ParseAddr(ip); err == nil {
 			out.ClusterIPs = append(out.ClusterIPs, a)

@@ -28,6 +28,7 @@ type Snapshot struct {
 	resolver Resolver
 	options  Options
 	tiers    *netpol.Tiers
+	extras   map[Resource]*extraSet
 
 	// foreignKeys are the per-pod label keys on which some policy selects in namespaces other than its own.
 	foreignKeys map[string]bool

@@ -57,11 +57,12 @@ func TemplateOf(obj any) (t *Template, ok bool) {
 
 // NewTemplate keeps of an object of the kind what the snapshot needs, as TemplateOf does.
 func NewTemplate(kind string, meta *metav1.ObjectMeta, spec *corev1.PodTemplateSpec) *Template {
+	u := usesOf(spec.Annotations, &spec.Spec, true)
 	t := &Template{
 		Workload: &Workload{
 			Namespace: unique.Make(meta.Namespace).Value(), Kind: kind, Name: meta.Name,
 			Labels: packed(spec.Labels), Ports: decodePorts(encodePorts(spec.Spec.Containers)),
-			HostNetwork: spec.Spec.HostNetwork, DNSPolicy: spec.Spec.DNSPolicy, Template: true,
+			HostNetwork: spec.Spec.HostNetwork, DNSPolicy: spec.Spec.DNSPolicy, Template: true, made: &u,
 		},
 	}
 	if maker := metav1.GetControllerOfNoCopy(meta); maker != nil {
@@ -77,7 +78,24 @@ func (t *Template) equal(other *Template) bool {
 	a, b := t.Workload, other.Workload
 	return t.Controlled == other.Controlled && slices.Equal(t.localDNS, other.localDNS) && a.Namespace == b.Namespace &&
 		a.Kind == b.Kind && a.Name == b.Name && maps.Equal(a.Labels, b.Labels) && slices.Equal(a.Ports, b.Ports) &&
-		a.HostNetwork == b.HostNetwork && a.DNSPolicy == b.DNSPolicy
+		a.HostNetwork == b.HostNetwork && a.DNSPolicy == b.DNSPolicy && *a.made == *b.made
+}
+
+// Pod gives a pod that the template makes, as Kubernetes would make it.
+func (w *Workload) Pod(name string) *Pod {
+	p := &Pod{
+		Namespace: w.Namespace, Name: name, governed: true,
+		shape: unique.Make(shape{
+			labels: encodeLabels(w.Labels, notPerPod), ports: encodeDeclared(w.Ports), dnsPolicy: w.DNSPolicy, hostNetwork: w.HostNetwork,
+		}),
+		variant: variant{labels: unique.Make(encodeLabels(w.Labels, PerPodKey)), owner: unique.Make(owner{w.Kind, w.Name})},
+	}
+	if w.made != nil {
+		p.variant.uses = unique.Make(*w.made)
+	} else {
+		p.variant.uses = unique.Make(uses{account: defaultAccount})
+	}
+	return p
 }
 
 // nodeLocalDNS is where NodeLocal DNSCache listens unless told otherwise.

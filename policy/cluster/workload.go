@@ -38,6 +38,7 @@ type Workload struct {
 
 	shape    unique.Handle[shape]
 	variants []variantCount // in no order; none for a template
+	made     *uses          // of a template, or of a pod by itself
 	families families
 }
 
@@ -45,6 +46,7 @@ type Workload struct {
 type variant struct {
 	labels unique.Handle[string] // the per-pod labels; canonical, see encodeLabels
 	owner  unique.Handle[owner]
+	uses   unique.Handle[uses]
 }
 
 // variantCount counts the pods of a workload that are one variant.

@@ -36,9 +36,9 @@ func Build(objects []Object, o cluster.Options) *cluster.Snapshot {
 		case *cluster.Template:
 			b.SetTemplate(v)
 		case *cluster.Pod:
-			b.SetPod(v)
-		case *corev1.Pod:
 			b.SetPod(owners.pod(obj, v))
+		case *cluster.Extra:
+			b.SetExtra(v)
 		}
 	}
 	return b.Snapshot()
@@ -57,17 +57,12 @@ func ownersOf(objects []Object) owners {
 	return out
 }
 
-// pod keeps the pod for the topmost of its owners.
-func (o owners) pod(obj *Object, p *corev1.Pod) *cluster.Pod {
-	top := o.top(obj.Namespace, obj.controller)
-	if top == obj.controller {
-		return cluster.PodOf(p)
+// pod gives the pod for the topmost of its owners.
+func (o owners) pod(obj *Object, p *cluster.Pod) *cluster.Pod {
+	if top := o.top(obj.Namespace, obj.controller); top != obj.controller {
+		return p.OwnedBy(top.kind, top.name)
 	}
-	moved := *p
-	controller := p.OwnerReferences[0]
-	controller.Kind, controller.Name = top.kind, top.name
-	moved.OwnerReferences = append(moved.OwnerReferences[:0:0], controller)
-	return cluster.PodOf(&moved)
+	return p
 }
 
 // top climbs from an owner to the topmost one.

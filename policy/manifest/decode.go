@@ -31,7 +31,7 @@ func (p *part) object(h header) {
 			return
 		}
 		p.skip(h.Kind)
-	case h.APIVersion == known[i].apiVersion():
+	case h.APIVersion == known[i].apiVersion() || known[i].alsoServed(h.APIVersion):
 		p.decode(known[i])
 	case kubernetesGroup(h.APIVersion):
 		p.bad("apiVersion", fmt.Sprintf("apiVersion: no supported Kubernetes serves %s as %s; convert it to %s",

@@ -2,6 +2,9 @@ package manifest
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/resources"
 )
 
 // Object is what a snapshot keeps of one object. It must not be changed.
@@ -25,7 +29,7 @@ type Object struct {
 
 	controller reference // what made it; empty where nothing did
 	// value is a *corev1.Namespace, *netpol.Policy, *netpol.TierPolicy, *cluster.Service, *cluster.Template,
-	// *cluster.Pod, or a *corev1.Pod whose owner depends on the other objects; nil for a template that another controls.
+	// *cluster.Pod or *cluster.Extra; nil for a template that another controls.
 	value any
 	// policy is the NetworkPolicy as the API server stores it, without its metadata beside the name.
 	policy *networkingv1.NetworkPolicy
@@ -72,7 +76,7 @@ func New(obj metav1.Object) (Object, error) {
 	case *corev1.Service:
 		o.Kind, o.value = "Service", cluster.ServiceOf(v)
 	case *corev1.Pod:
-		o.Kind, o.value = "Pod", keepPod(v)
+		o.Kind, o.value = "Pod", cluster.PodOf(v)
 		o.owner.kind, o.owner.name = cluster.OwnerOf(v)
 	case *networkingv1.NetworkPolicy:
 		o.Kind = "NetworkPolicy"
@@ -88,6 +92,9 @@ func New(obj metav1.Object) (Object, error) {
 		o.Kind, o.Namespace = "BaselineAdminNetworkPolicy", ""
 		o.value, err = netpol.CompileBaselineAdminNetworkPolicy(v)
 	default:
+		if o.extra(obj) {
+			return o, nil
+		}
 		meta, kind, template, ok := podTemplate(obj)
 		if !ok {
 			return Object{}, fmt.Errorf("%T has no place in a snapshot", obj)
@@ -98,6 +105,24 @@ func New(obj metav1.Object) (Object, error) {
 		}
 	}
 	return o, err
+}
+
+// extra makes o an object that only some guardrails read; false where obj is of no such kind.
+func (o *Object) extra(obj metav1.Object) bool {
+	for _, k := range resources.Kinds() {
+		if reflect.TypeOf(obj) != reflect.TypeOf(k.New()) {
+			continue
+		}
+		o.Kind = k.Kind
+		if k.ClusterScoped {
+			o.Namespace = ""
+		}
+		if x := resources.Reduce(obj); x != nil { // a nil pointer in value would not be nil
+			o.value = x
+		}
+		return true
+	}
+	return false
 }
 
 // podTemplate is cluster.PodTemplate with ReplicationController, the oldest of the kinds with a pod template.
@@ -127,33 +152,13 @@ func newNamespace(name string) *corev1.Namespace {
 	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelMetadataName: name}}}
 }
 
-// keepPod keeps the pod whole, as far as a snapshot reads it, where its owner may be another object's: the pod of a
-// ReplicaSet or Job counts for the Deployment or CronJob that made that.
-func keepPod(p *corev1.Pod) any {
-	c := metav1.GetControllerOfNoCopy(p)
-	if c == nil || c.Kind != "ReplicaSet" && c.Kind != "Job" || !cluster.Governed(p) {
-		return cluster.PodOf(p)
-	}
-	if w := cluster.WorkloadOf(p); w.Kind != c.Kind {
-		return cluster.PodOf(p) // it names its Deployment by itself
-	}
-	out := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name, Labels: p.Labels, OwnerReferences: []metav1.OwnerReference{*c}},
-		Spec:       corev1.PodSpec{DNSPolicy: p.Spec.DNSPolicy, HostNetwork: p.Spec.HostNetwork},
-		Status:     corev1.PodStatus{Phase: p.Status.Phase, PodIP: p.Status.PodIP, PodIPs: p.Status.PodIPs},
-	}
-	for i := range p.Spec.Containers {
-		out.Spec.Containers = append(out.Spec.Containers, corev1.Container{Ports: p.Spec.Containers[i].Ports})
-	}
-	return out
-}
-
 // kind is one kind that is read.
 type kind struct {
 	group, version, name string
 	clusterScoped        bool
 	strict               bool // policies: a field that the API does not know is refused
 	make                 func() metav1.Object
+	otherVersions        []string // of the group, with the same fields
 }
 
 func (k kind) apiVersion() string {
@@ -163,25 +168,38 @@ func (k kind) apiVersion() string {
 	return k.group + "/" + k.version
 }
 
+// alsoServed reports whether apiVersion is another version of the kind with the same fields.
+func (k kind) alsoServed(apiVersion string) bool {
+	group, version, _ := strings.Cut(apiVersion, "/")
+	return group == k.group && slices.Contains(k.otherVersions, version)
+}
+
 // kinds lists what is read. It is a function so that nothing can change it.
 func kinds() []kind {
-	return []kind{
-		{"", "v1", "Namespace", true, false, func() metav1.Object { return &corev1.Namespace{} }},
-		{"", "v1", "Pod", false, false, func() metav1.Object { return &corev1.Pod{} }},
-		{"", "v1", "Service", false, false, func() metav1.Object { return &corev1.Service{} }},
-		{"", "v1", "ReplicationController", false, false, func() metav1.Object { return &corev1.ReplicationController{} }},
-		{"apps", "v1", "Deployment", false, false, func() metav1.Object { return &appsv1.Deployment{} }},
-		{"apps", "v1", "StatefulSet", false, false, func() metav1.Object { return &appsv1.StatefulSet{} }},
-		{"apps", "v1", "DaemonSet", false, false, func() metav1.Object { return &appsv1.DaemonSet{} }},
-		{"apps", "v1", "ReplicaSet", false, false, func() metav1.Object { return &appsv1.ReplicaSet{} }},
-		{"batch", "v1", "Job", false, false, func() metav1.Object { return &batchv1.Job{} }},
-		{"batch", "v1", "CronJob", false, false, func() metav1.Object { return &batchv1.CronJob{} }},
-		{"networking.k8s.io", "v1", "NetworkPolicy", false, true, func() metav1.Object { return &networkingv1.NetworkPolicy{} }},
+	out := []kind{
+		{"", "v1", "Namespace", true, false, func() metav1.Object { return &corev1.Namespace{} }, nil},
+		{"", "v1", "Pod", false, false, func() metav1.Object { return &corev1.Pod{} }, nil},
+		{"", "v1", "Service", false, false, func() metav1.Object { return &corev1.Service{} }, nil},
+		{"", "v1", "ReplicationController", false, false, func() metav1.Object { return &corev1.ReplicationController{} }, nil},
+		{"apps", "v1", "Deployment", false, false, func() metav1.Object { return &appsv1.Deployment{} }, nil},
+		{"apps", "v1", "StatefulSet", false, false, func() metav1.Object { return &appsv1.StatefulSet{} }, nil},
+		{"apps", "v1", "DaemonSet", false, false, func() metav1.Object { return &appsv1.DaemonSet{} }, nil},
+		{"apps", "v1", "ReplicaSet", false, false, func() metav1.Object { return &appsv1.ReplicaSet{} }, nil},
+		{"batch", "v1", "Job", false, false, func() metav1.Object { return &batchv1.Job{} }, nil},
+		{"batch", "v1", "CronJob", false, false, func() metav1.Object { return &batchv1.CronJob{} }, nil},
+		{"networking.k8s.io", "v1", "NetworkPolicy", false, true, func() metav1.Object { return &networkingv1.NetworkPolicy{} }, nil},
 		{"policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy", true, true,
-			func() metav1.Object { return &v1alpha2.ClusterNetworkPolicy{} }},
+			func() metav1.Object { return &v1alpha2.ClusterNetworkPolicy{} }, nil},
 		{"policy.networking.k8s.io", "v1alpha1", "AdminNetworkPolicy", true, true,
-			func() metav1.Object { return &v1alpha1.AdminNetworkPolicy{} }},
+			func() metav1.Object { return &v1alpha1.AdminNetworkPolicy{} }, nil},
 		{"policy.networking.k8s.io", "v1alpha1", "BaselineAdminNetworkPolicy", true, true,
-			func() metav1.Object { return &v1alpha1.BaselineAdminNetworkPolicy{} }},
+			func() metav1.Object { return &v1alpha1.BaselineAdminNetworkPolicy{} }, nil},
 	}
+	for _, k := range resources.Kinds() {
+		out = append(out, kind{
+			group: k.GroupVersionResource.Group, version: k.GroupVersionResource.Version, name: k.Kind,
+			clusterScoped: k.ClusterScoped, otherVersions: k.OtherVersions, make: k.New,
+		})
+	}
+	return out
 }

@@ -6,7 +6,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 )
@@ -48,23 +47,10 @@ func (o *Object) Runs() bool { return o.runs > 0 }
 
 // podOfTemplate makes the n-th pod of a pod template. Its name holds what no object's name can, so that it stands for none.
 func podOfTemplate(w *cluster.Workload, n int) Object {
-	controller := true
-	p := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: w.Namespace, Name: fmt.Sprintf("%s/%s/%d", w.Kind, w.Name, n), Labels: w.Labels,
-			OwnerReferences: []metav1.OwnerReference{{Kind: w.Kind, Name: w.Name, Controller: &controller}},
-		},
-		Spec:   corev1.PodSpec{DNSPolicy: w.DNSPolicy, HostNetwork: w.HostNetwork},
-		Status: corev1.PodStatus{Phase: corev1.PodRunning},
-	}
-	c := corev1.Container{}
-	for _, port := range w.Ports {
-		c.Ports = append(c.Ports, corev1.ContainerPort{Name: port.Name, Protocol: port.Protocol, ContainerPort: int32(port.Number)})
-	}
-	p.Spec.Containers = append(p.Spec.Containers, c)
+	p := w.Pod(fmt.Sprintf("%s/%s/%d", w.Kind, w.Name, n))
 	return Object{
 		Kind: "Pod", Namespace: p.Namespace, Name: p.Name, controller: reference{w.Kind, w.Name}, owner: reference{w.Kind, w.Name},
-		value: cluster.PodOf(p),
+		value: p,
 	}
 }
 

@@ -3,6 +3,7 @@ package policytest
 import (
 	"fmt"
 	"maps"
+	"reflect"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -18,6 +19,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/resources"
 )
 
 // world is a cluster whose controllers have run.
@@ -68,6 +70,15 @@ func withNameLabel(ns *corev1.Namespace) *corev1.Namespace {
 func (w *world) add(obj runtime.Object) error {
 	if ns, ok := obj.(*corev1.Namespace); ok {
 		w.namespace(ns)
+		return nil
+	}
+	if x, known := extra(obj); known {
+		if x != nil {
+			w.builder.SetExtra(x)
+		}
+		if o := obj.(metav1.Object); o.GetNamespace() != "" {
+			w.ensureNamespace(o.GetNamespace())
+		}
 		return nil
 	}
 	if p, err := tierPolicy(obj); p != nil || err != nil {
@@ -124,6 +135,16 @@ func (w *world) add(obj runtime.Object) error {
 			func(int) map[string]string { return map[string]string{"job-name": o.Name} })
 	}
 	return nil
+}
+
+// extra reduces an object that only some guardrails read; known is false for any other. One that tells nothing is nil.
+func extra(obj runtime.Object) (x *cluster.Extra, known bool) {
+	for _, k := range resources.Kinds() {
+		if reflect.TypeOf(obj) == reflect.TypeOf(k.New()) {
+			return resources.Reduce(obj), true
+		}
+	}
+	return nil, false
 }
 
 // tierPolicy compiles a policy of the whole cluster; of any other object it gives nil.

@@ -1,0 +1,72 @@
+package resources
+
+import (
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+)
+
+// ingressClassAnnotation is how Ingresses named their class before spec.ingressClassName; controllers still read it.
+const ingressClassAnnotation = "kubernetes.io/ingress.class"
+
+func ingress(o *networkingv1.Ingress) *cluster.Ingress {
+	out := &cluster.Ingress{Namespace: o.Namespace, Name: o.Name, Class: o.Annotations[ingressClassAnnotation]}
+	if o.Spec.IngressClassName != nil {
+		out.Class = *o.Spec.IngressClassName
+	}
+	add := func(b *networkingv1.IngressBackend) {
+		if b == nil || b.Service == nil {
+			return
+		}
+		port := intstr.FromInt32(b.Service.Port.Number)
+		if b.Service.Port.Name != "" {
+			port = intstr.FromString(b.Service.Port.Name)
+		}
+		out.Backends = append(out.Backends, cluster.ServicePortReference{Namespace: o.Namespace, Service: b.Service.Name, Port: port})
+	}
+	add(o.Spec.DefaultBackend)
+	for i := range o.Spec.Rules {
+		if http := o.Spec.Rules[i].HTTP; http != nil {
+			for j := range http.Paths {
+				add(&http.Paths[j].Backend)
+			}
+		}
+	}
+	return out
+}
+
+func ingressClass(o *networkingv1.IngressClass) *cluster.IngressClass {
+	return &cluster.IngressClass{
+		Name: o.Name, Controller: o.Spec.Controller, Default: o.Annotations[networkingv1.AnnotationIsDefaultIngressClass] == "true",
+	}
+}
+
+func httpRoute(o *gatewayv1.HTTPRoute) *cluster.HTTPRoute {
+	out := &cluster.HTTPRoute{Namespace: o.Namespace, Name: o.Name}
+	for _, parent := range o.Spec.ParentRefs {
+		if parent.Kind != nil && *parent.Kind != "Gateway" || parent.Group != nil && *parent.Group != gatewayv1.GroupName {
+			continue // a Service, for a mesh
+		}
+		name := cluster.NamespacedName{Namespace: o.Namespace, Name: string(parent.Name)}
+		if parent.Namespace != nil {
+			name.Namespace = string(*parent.Namespace)
+		}
+		out.Gateways = append(out.Gateways, name)
+	}
+	for i := range o.Spec.Rules {
+		for j := range o.Spec.Rules[i].BackendRefs {
+			ref := o.Spec.Rules[i].BackendRefs[j].BackendObjectReference
+			if ref.Kind != nil && *ref.Kind != "Service" || ref.Group != nil && *ref.Group != "" || ref.Port == nil {
+				continue
+			}
+			backend := cluster.ServicePortReference{Namespace: o.Namespace, Service: string(ref.Name), Port: intstr.FromInt32(*ref.Port)}
+			if ref.Namespace != nil {
+				backend.Namespace = string(*ref.Namespace)
+			}
+			out.Backends = append(out.Backends, backend)
+		}
+	}
+	return out
+}
