@@ -20,7 +20,7 @@ import (
 // complete list of a large cluster's pods is ever held in memory.
 type feed struct {
 	group, resource string
-	// source lists and watches through the typed client; nil for cluster-wide policies, which it does not know.
+	// source lists and watches through the typed client; nil for optional kinds, many of which it does not know.
 	source  func(kubernetes.Interface) *cache.ListWatch
 	example runtime.Object
 	// keep reduces an object to what the snapshot needs; nil drops it.
@@ -164,15 +164,17 @@ func slimPod(p *corev1.Pod) corev1.Pod {
 	out := corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: p.Namespace, Name: p.Name, GenerateName: p.GenerateName, Labels: p.Labels, OwnerReferences: p.OwnerReferences,
-			DeletionTimestamp: p.DeletionTimestamp, ResourceVersion: p.ResourceVersion,
+			DeletionTimestamp: p.DeletionTimestamp, ResourceVersion: p.ResourceVersion, UID: p.UID, Annotations: p.Annotations,
 		},
-		Spec:   corev1.PodSpec{HostNetwork: p.Spec.HostNetwork, DNSPolicy: p.Spec.DNSPolicy},
+		Spec: corev1.PodSpec{
+			HostNetwork: p.Spec.HostNetwork, DNSPolicy: p.Spec.DNSPolicy, ServiceAccountName: p.Spec.ServiceAccountName,
+			Volumes: p.Spec.Volumes,
+		},
 		Status: corev1.PodStatus{Phase: p.Status.Phase, PodIP: p.Status.PodIP, PodIPs: p.Status.PodIPs},
 	}
 	for i := range p.Spec.Containers {
-		if ports := p.Spec.Containers[i].Ports; len(ports) > 0 {
-			out.Spec.Containers = append(out.Spec.Containers, corev1.Container{Ports: ports})
-		}
+		c := &p.Spec.Containers[i]
+		out.Spec.Containers = append(out.Spec.Containers, corev1.Container{Ports: c.Ports, Env: c.Env, Command: c.Command, Args: c.Args})
 	}
 	return out
 }

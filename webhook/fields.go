@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 )
@@ -13,6 +14,7 @@ import (
 
 // metaFields are those of metav1.ObjectMeta.
 type metaFields struct {
+	UID               types.UID               `json:"uid"`
 	Name              string                  `json:"name"`
 	GenerateName      string                  `json:"generateName"`
 	Namespace         string                  `json:"namespace"`
@@ -23,20 +25,27 @@ type metaFields struct {
 
 func (m *metaFields) meta() metav1.ObjectMeta {
 	return metav1.ObjectMeta{
-		Name: m.Name, GenerateName: m.GenerateName, Namespace: m.Namespace, DeletionTimestamp: m.DeletionTimestamp,
+		UID: m.UID, Name: m.Name, GenerateName: m.GenerateName, Namespace: m.Namespace, DeletionTimestamp: m.DeletionTimestamp,
 		Labels: m.Labels, OwnerReferences: m.OwnerReferences,
 	}
 }
 
-// policyMetaFields are those of a NetworkPolicy's metadata: its annotations say who manages it and what it is for.
-type policyMetaFields struct {
+// annotatedMetaFields are metaFields with annotations: a policy's say who manages it and what it is for, a pod's whether it is
+// scraped.
+type annotatedMetaFields struct {
 	metaFields
 	Annotations map[string]string `json:"annotations"`
 }
 
+func (m *annotatedMetaFields) meta() metav1.ObjectMeta {
+	out := m.metaFields.meta()
+	out.Annotations = m.Annotations
+	return out
+}
+
 // policyFields are those of networkingv1.NetworkPolicy.
 type policyFields struct {
-	Metadata policyMetaFields               `json:"metadata"`
+	Metadata annotatedMetaFields            `json:"metadata"`
 	Spec     networkingv1.NetworkPolicySpec `json:"spec"`
 }
 
@@ -45,9 +54,7 @@ func (p *policyFields) policy() *networkingv1.NetworkPolicy {
 	if p == nil {
 		return nil
 	}
-	meta := p.Metadata.meta()
-	meta.Annotations = p.Metadata.Annotations
-	return &networkingv1.NetworkPolicy{ObjectMeta: meta, Spec: p.Spec}
+	return &networkingv1.NetworkPolicy{ObjectMeta: p.Metadata.meta(), Spec: p.Spec}
 }
 
 // bindingFields are those of corev1.Binding.
@@ -61,25 +68,60 @@ func (b *bindingFields) binding() *corev1.Binding {
 
 // podSpecFields are those of corev1.PodSpec.
 type podSpecFields struct {
-	HostNetwork bool             `json:"hostNetwork"`
-	DNSPolicy   corev1.DNSPolicy `json:"dnsPolicy"`
-	Containers  []struct {
-		Ports []corev1.ContainerPort `json:"ports"`
+	HostNetwork                  bool             `json:"hostNetwork"`
+	DNSPolicy                    corev1.DNSPolicy `json:"dnsPolicy"`
+	ServiceAccountName           string           `json:"serviceAccountName"`
+	AutomountServiceAccountToken *bool            `json:"automountServiceAccountToken"`
+	Containers                   []struct {
+		Ports   []corev1.ContainerPort `json:"ports"`
+		Env     []envFields            `json:"env"`
+		Command []string               `json:"command"`
+		Args    []string               `json:"args"`
 	} `json:"containers"`
+	Volumes []struct {
+		Projected *struct {
+			Sources []struct {
+				ServiceAccountToken *corev1.ServiceAccountTokenProjection `json:"serviceAccountToken"`
+			} `json:"sources"`
+		} `json:"projected"`
+	} `json:"volumes"`
+}
+
+// envFields are those of corev1.EnvVar. What comes from elsewhere is not known.
+type envFields struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 func (s *podSpecFields) spec() corev1.PodSpec {
-	out := corev1.PodSpec{HostNetwork: s.HostNetwork, DNSPolicy: s.DNSPolicy}
+	out := corev1.PodSpec{
+		HostNetwork: s.HostNetwork, DNSPolicy: s.DNSPolicy, ServiceAccountName: s.ServiceAccountName,
+		AutomountServiceAccountToken: s.AutomountServiceAccountToken,
+	}
 	for i := range s.Containers {
-		out.Containers = append(out.Containers, corev1.Container{Ports: s.Containers[i].Ports})
+		from := &s.Containers[i]
+		c := corev1.Container{Ports: from.Ports, Command: from.Command, Args: from.Args}
+		for _, e := range from.Env {
+			c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: e.Value})
+		}
+		out.Containers = append(out.Containers, c)
+	}
+	for i := range s.Volumes {
+		if projected := s.Volumes[i].Projected; projected != nil {
+			v := corev1.Volume{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}}}
+			for _, source := range projected.Sources {
+				v.Projected.Sources = append(v.Projected.Sources, corev1.VolumeProjection{ServiceAccountToken: source.ServiceAccountToken})
+			}
+			out.Volumes = append(out.Volumes, v)
+		}
 	}
 	return out
 }
 
 // podFields are those of corev1.Pod.
 type podFields struct {
-	Metadata metaFields    `json:"metadata"`
-	Spec     podSpecFields `json:"spec"`
+	Metadata annotatedMetaFields `json:"metadata"`
+	Spec     podSpecFields       `json:"spec"`
 	Status   struct {
 		Phase corev1.PodPhase `json:"phase"`
 	} `json:"status"`
@@ -95,8 +137,8 @@ func (p *podFields) pod() *corev1.Pod {
 
 // podTemplateFields are those of corev1.PodTemplateSpec.
 type podTemplateFields struct {
-	Metadata metaFields    `json:"metadata"`
-	Spec     podSpecFields `json:"spec"`
+	Metadata annotatedMetaFields `json:"metadata"`
+	Spec     podSpecFields       `json:"spec"`
 }
 
 func (t *podTemplateFields) template() *corev1.PodTemplateSpec {

@@ -269,5 +269,5 @@ func templateOf(r *admissionv1.AdmissionRequest, kind string, fields *templateFi
 // sameToPolicies reports whether no guardrail can tell the two templates apart.
 func sameToPolicies(a, b *cluster.Workload) bool {
 	return maps.Equal(a.Labels, b.Labels) && a.HostNetwork == b.HostNetwork && a.DNSPolicy == b.DNSPolicy &&
-		slices.Equal(a.Ports, b.Ports)
+		slices.Equal(a.Ports, b.Ports) && a.SameUse(b)
 }

@@ -16,6 +16,7 @@ import (
 // the next one a moment after something changed.
 type Store struct {
 	logger   *slog.Logger
+	rewanted chan struct{} // needs changed
 	snapshot atomic.Pointer[cluster.Snapshot]
 	ready    chan struct{} // closed with the first snapshot
 
@@ -24,6 +25,7 @@ type Store struct {
 	unseen  map[string]bool      // resources whose first complete list has not come yet
 	contact map[string]time.Time // resource -> when the API server last said anything about it
 	invalid invalidPolicies
+	needs   []cluster.Resource // that the enabled guardrails have
 	wake    chan struct{}
 }
 
@@ -34,7 +36,7 @@ const publishEvery = 2 * time.Millisecond
 // NewStore makes a Store that has a snapshot once each of the resources has been listed.
 func NewStore(o cluster.Options, resources []string, logger *slog.Logger) *Store {
 	s := &Store{
-		logger: logger, ready: make(chan struct{}), builder: cluster.NewBuilder(o), unseen: map[string]bool{},
+		logger: logger, ready: make(chan struct{}), rewanted: make(chan struct{}, 1), builder: cluster.NewBuilder(o), unseen: map[string]bool{},
 		contact: map[string]time.Time{}, invalid: invalidPolicies{}, wake: make(chan struct{}, 1),
 	}
 	for _, r := range resources {

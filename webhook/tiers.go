@@ -3,40 +3,22 @@ package webhook
 import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
-// tierFeed describes how one kind of cluster-wide policy gets into the store. A cluster may have the kind or not, so it
-// is no part of what the first snapshot is made of.
-type tierFeed struct {
-	feed
-	kind, version string
-}
-
-// groupVersionResource names what is listed.
-func (f *tierFeed) groupVersionResource() schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: f.group, Version: f.version, Resource: f.resource}
-}
-
-// rights are what watching the kind needs.
-func (f *tierFeed) rights() []Right {
-	return []Right{{Verb: "list", Group: f.group, Resource: f.resource}, {Verb: "watch", Group: f.group, Resource: f.resource}}
-}
-
 // tierFeeds lists the kinds of cluster-wide policies. Source: sigs.k8s.io/network-policy-api.
-func tierFeeds() []tierFeed {
-	return []tierFeed{
+func tierFeeds() []optionalFeed {
+	return []optionalFeed{
 		tierFeedOf("ClusterNetworkPolicy", "v1alpha2", "clusternetworkpolicies", netpol.CompileClusterNetworkPolicy),
 		tierFeedOf("AdminNetworkPolicy", "v1alpha1", "adminnetworkpolicies", netpol.CompileAdminNetworkPolicy),
 		tierFeedOf("BaselineAdminNetworkPolicy", "v1alpha1", "baselineadminnetworkpolicies", netpol.CompileBaselineAdminNetworkPolicy),
 	}
 }
 
-func tierFeedOf[T any](kind, version, resource string, compile func(*T) (*netpol.TierPolicy, error)) tierFeed {
-	return tierFeed{kind: kind, version: version, feed: feed{
+func tierFeedOf[T any](kind, version, resource string, compile func(*T) (*netpol.TierPolicy, error)) optionalFeed {
+	return optionalFeed{kind: kind, version: version, feed: feed{
 		group: v1alpha2.GroupName, resource: resource, example: &unstructured.Unstructured{},
 		keep:    func(obj any) any { return keepTier(kind, obj.(*unstructured.Unstructured), compile) },
 		set:     func(s *Store, kept any) { s.setTier(kept.(storedTier)) },

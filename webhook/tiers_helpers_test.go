@@ -13,9 +13,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/resources"
 )
 
-// tierAPI is an API server that knows nothing but cluster-wide policies, and those only while they are installed.
+// tierAPI is an API server that knows nothing but optional kinds, and those only while they are installed.
 type tierAPI struct {
 	testing.TB
 	server *httptest.Server
@@ -123,7 +126,7 @@ func (a *tierAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "/selfsubjectaccessreviews"):
 		a.review(w, r)
 	case len(parts) == 3:
-		a.discover(w, parts[2])
+		a.discover(w, parts[1], parts[2])
 	case len(parts) != 4 || !a.has(parts[3]):
 		refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound)
 	case watching:
@@ -164,10 +167,19 @@ func (a *tierAPI) review(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusCreated, review)
 }
 
-func (a *tierAPI) discover(w http.ResponseWriter, version string) {
-	out := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "APIResourceList"}, GroupVersion: "policy.networking.k8s.io/" + version}
-	for _, f := range tierFeeds() {
-		if f.version == version && a.has(f.resource) {
+// knownFeeds are the optional kinds that the test's API server may have.
+func knownFeeds() []optionalFeed {
+	var needs []cluster.Resource
+	for _, k := range resources.Kinds() {
+		needs = append(needs, k.Resource)
+	}
+	return append(tierFeeds(), extraFeeds(needs)...)
+}
+
+func (a *tierAPI) discover(w http.ResponseWriter, group, version string) {
+	out := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "APIResourceList"}, GroupVersion: group + "/" + version}
+	for _, f := range knownFeeds() {
+		if f.group == group && f.version == version && a.has(f.resource) {
 			out.APIResources = append(out.APIResources, metav1.APIResource{Name: f.resource, Kind: f.kind, Verbs: metav1.Verbs{"list", "watch"}})
 		}
 	}
@@ -185,9 +197,9 @@ func (a *tierAPI) list(w http.ResponseWriter, resource string) {
 	for _, obj := range a.objects[resource] {
 		items = append(items, obj)
 	}
-	f := tierFeeds()[slices.IndexFunc(tierFeeds(), func(f tierFeed) bool { return f.resource == resource })]
+	f := knownFeeds()[slices.IndexFunc(knownFeeds(), func(f optionalFeed) bool { return f.resource == resource })]
 	reply(w, http.StatusOK, map[string]any{
-		"apiVersion": "policy.networking.k8s.io/" + f.version, "kind": f.kind + "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": items,
+		"apiVersion": f.group + "/" + f.version, "kind": f.kind + "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": items,
 	})
 }
 

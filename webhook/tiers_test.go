@@ -54,16 +54,16 @@ func watchTiers(t testing.TB, a *tierAPI) (*Store, *safeBuffer) {
 }
 
 // tierWatchOf makes a watch that nobody runs yet.
-func tierWatchOf(t testing.TB, a *tierAPI) (*tierWatch, *safeBuffer) {
+func tierWatchOf(t testing.TB, a *tierAPI) (*optionalWatch, *safeBuffer) {
 	t.Helper()
 	log := &safeBuffer{}
 	s := NewStore(cluster.Options{}, nil, slog.New(slog.NewTextHandler(log, nil)))
 	client := a.client()
-	policies, err := overConnection(client)
-	if err != nil || policies == nil {
+	objects, err := overConnection(client)
+	if err != nil || objects == nil {
 		t.Fatalf("no client over the connection: %v", err)
 	}
-	return newTierWatch(s, client, policies, oftenEnough), log
+	return newOptionalWatch(s, client, objects, oftenEnough), log
 }
 
 // tiersOf lists what a snapshot has, as "kind/name priority", the order in which it is asked.

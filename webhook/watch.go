@@ -14,16 +14,16 @@ import (
 )
 
 // Watch starts to list and watch every resource, until ctx ends. Failures are logged and retried with a growing delay;
-// the last snapshot stays in use meanwhile. Cluster-wide policies are watched while the cluster has their kinds; a
-// client without a connection, as fakes are, has none.
+// the last snapshot stays in use meanwhile. Cluster-wide policies and what guardrails need besides are watched while
+// the cluster has their kinds; a client without a connection, as fakes are, has none.
 func (s *Store) Watch(ctx context.Context, client kubernetes.Interface) {
 	logger := klog.New(logr.FromSlogHandler(s.logger.Handler()).GetSink())
-	policies, err := overConnection(client)
+	objects, err := overConnection(client)
 	switch {
 	case err != nil:
-		s.logger.Error("cluster-wide policies cannot be watched, and requests are judged without them", "error", err.Error())
-	case policies != nil:
-		go newTierWatch(s, client, policies, tierPoll).run(klog.NewContext(ctx, logger))
+		s.logger.Error("optional kinds cannot be watched, and requests are judged without them", "error", err.Error())
+	case objects != nil:
+		go newOptionalWatch(s, client, objects, optionalPoll).run(klog.NewContext(ctx, logger))
 	}
 	for _, f := range feeds() {
 		lw := cache.ToListWatcherWithWatchListSemantics(f.source(client), client)

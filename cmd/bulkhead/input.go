@@ -24,6 +24,8 @@ const stdinPath = "-"
 type inputOptions struct {
 	paths                          []string
 	kubeconfig, context, namespace string
+	// needs are the resources that are read of a live cluster beside those that every snapshot is made of.
+	needs []cluster.Resource
 }
 
 func (o *inputOptions) addFlags(cmd *cobra.Command, paths string) {

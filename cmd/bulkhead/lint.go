@@ -183,6 +183,7 @@ func (o *lintOptions) read(ctx context.Context, cmd *cobra.Command, p *progress)
 	base := &world{}
 	switch {
 	case o.input.live():
+		o.input.needs = policy.Needs(in.Guardrails, in.Config)
 		base, err = o.input.readLive(ctx, cmd.ErrOrStderr(), p)
 	case o.against != "":
 		base, err = o.readManifests(cmd, p, namespace, []string{o.against})

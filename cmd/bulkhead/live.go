@@ -21,7 +21,9 @@ import (
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/manifest"
+	"github.com/bulkhead-dev/bulkhead/policy/resources"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
@@ -34,7 +36,8 @@ const tierGroup = "policy.networking.k8s.io"
 // liveCluster reads the objects of a cluster through its API server.
 type liveCluster struct {
 	client  kubernetes.Interface
-	tiers   dynamic.Interface
+	dynamic dynamic.Interface
+	needs   []cluster.Resource
 	warn    io.Writer
 	show    *progress
 	objects []manifest.Object
@@ -67,7 +70,7 @@ func (o *inputOptions) readLive(ctx context.Context, warn io.Writer, p *progress
 	// The API server's own priority and fairness bounds the rate.
 	cfg.QPS = -1
 	cfg.UserAgent = "bulkhead/" + webhook.Version()
-	tiers, err := dynamic.NewForConfig(cfg)
+	dynamic, err := dynamic.NewForConfig(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +80,7 @@ func (o *inputOptions) readLive(ctx context.Context, warn io.Writer, p *progress
 	if err != nil {
 		return nil, err
 	}
-	c := &liveCluster{client: client, tiers: tiers, warn: warn, show: p}
+	c := &liveCluster{client: client, dynamic: dynamic, needs: o.needs, warn: warn, show: p}
 	return c.read(ctx)
 }
 
@@ -113,7 +116,7 @@ func (c *liveCluster) kinds() []liveKind {
 	core, apps, batch := c.client.CoreV1(), c.client.AppsV1(), c.client.BatchV1()
 	all := metav1.NamespaceAll
 	const workloads = "workloads without a pod are missing"
-	return []liveKind{
+	out := []liveKind{
 		{plural: "namespaces", missing: "namespace selectors see the name alone", list: listing(core.Namespaces().List)},
 		{plural: "networkpolicies", missing: "pods count as not isolated", list: listing(c.client.NetworkingV1().NetworkPolicies(all).List)},
 		{plural: "pods", missing: "only pod templates are judged", list: listing(core.Pods(all).List)},
@@ -129,13 +132,35 @@ func (c *liveCluster) kinds() []liveKind {
 		c.tier("v1alpha1", "adminnetworkpolicies"),
 		c.tier("v1alpha1", "baselineadminnetworkpolicies"),
 	}
+	for _, k := range resources.Kinds() {
+		if slices.Contains(c.needs, k.Resource) {
+			out = append(out, c.needed(k))
+		}
+	}
+	return out
+}
+
+// needed is a kind that some guardrails read.
+func (c *liveCluster) needed(k resources.Kind) liveKind {
+	var client dynamic.ResourceInterface = c.dynamic.Resource(k.GroupVersionResource)
+	if k.Namespace != "" {
+		client = c.dynamic.Resource(k.GroupVersionResource).Namespace(k.Namespace)
+	}
+	return liveKind{
+		plural: k.GroupVersionResource.Resource, optional: k.GroupVersionResource.GroupVersion().String(),
+		missing: "the guardrails that read them find nothing in them",
+		list: listing(func(ctx context.Context, o metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+			o.LabelSelector = k.Labels
+			return client.List(ctx, o)
+		}),
+	}
 }
 
 func (c *liveCluster) tier(version, plural string) liveKind {
 	resource := schema.GroupVersionResource{Group: tierGroup, Version: version, Resource: plural}
 	return liveKind{
 		plural: plural, optional: tierGroup + "/" + version, missing: "what they decide is left out",
-		list: listing(c.tiers.Resource(resource).List),
+		list: listing(c.dynamic.Resource(resource).List),
 	}
 }
 
@@ -199,7 +224,8 @@ func (c *liveCluster) list(ctx context.Context, k liveKind) error {
 		}
 		typed, err := typedObject(item)
 		if err != nil {
-			return err
+			c.lack(fmt.Sprintf("a stored object of %s is left out: %v", k.plural, err))
+			return nil
 		}
 		o, err := manifest.New(typed)
 		if err != nil {
@@ -217,14 +243,22 @@ func typedObject(item runtime.Object) (metav1.Object, error) {
 	if !ok {
 		return item.(metav1.Object), nil // every object of a typed list has metadata
 	}
-	var out metav1.Object
-	switch u.GetKind() {
-	case "ClusterNetworkPolicy":
-		out = &v1alpha2.ClusterNetworkPolicy{}
-	case "AdminNetworkPolicy":
-		out = &v1alpha1.AdminNetworkPolicy{}
-	default:
-		out = &v1alpha1.BaselineAdminNetworkPolicy{}
-	}
+	out := goType(u.GroupVersionKind())
 	return out, runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, out)
+}
+
+// goType makes an empty object of an optional kind.
+func goType(kind schema.GroupVersionKind) metav1.Object {
+	for _, k := range resources.Kinds() {
+		if k.Kind == kind.Kind && k.GroupVersionResource.GroupVersion() == kind.GroupVersion() {
+			return k.New()
+		}
+	}
+	switch kind.Kind {
+	case "ClusterNetworkPolicy":
+		return &v1alpha2.ClusterNetworkPolicy{}
+	case "AdminNetworkPolicy":
+		return &v1alpha1.AdminNetworkPolicy{}
+	}
+	return &v1alpha1.BaselineAdminNetworkPolicy{}
 }

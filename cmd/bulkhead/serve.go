@@ -111,6 +111,7 @@ func serve(ctx context.Context, o serveOptions) error {
 			return
 		}
 		store.SetOptions(policy.SnapshotOptions(cfg))
+		store.SetNeeds(policy.Needs(all, cfg))
 		logger.Info("config in force", "path", o.config, "hash", cfg.Hash(), "maximumAction", string(cfg.MaximumAction))
 	}})
 	if err := file.Load(); err != nil {

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,7 +12,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	rbacclient "k8s.io/client-go/kubernetes/typed/rbac/v1"
 
+	"github.com/bulkhead-dev/bulkhead/policy"
+	"github.com/bulkhead-dev/bulkhead/policy/config"
+	"github.com/bulkhead-dev/bulkhead/policy/guardrails"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
@@ -30,40 +35,46 @@ func Install(ctx context.Context, client kubernetes.Interface) error {
 		return err
 	}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: User}}
-	rights := slices.Concat(webhook.SnapshotRights(), webhook.TierRights(), webhook.SelfSignedRights(Namespace, Secret, Configuration))
-	clusterRole := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "bulkhead"}}
-	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "bulkhead", Namespace: Namespace}}
+	all := guardrails.All()
+	needs := policy.Needs(all, config.Default(policy.Specs(all)))
+	rights := slices.Concat(webhook.SnapshotRights(), webhook.TierRights(), webhook.NeedRights(needs),
+		webhook.SelfSignedRights(Namespace, Secret, Configuration))
+	roles := map[string][]rbacv1.PolicyRule{} // by namespace; empty for the whole cluster
 	for _, r := range rights {
 		rule := rbacv1.PolicyRule{Verbs: []string{r.Verb}, APIGroups: []string{r.Group}, Resources: []string{r.Resource}}
 		if r.Name != "" {
 			rule.ResourceNames = []string{r.Name}
 		}
-		if r.Namespace == "" {
-			clusterRole.Rules = append(clusterRole.Rules, rule)
-		} else {
-			role.Rules = append(role.Rules, rule)
+		roles[r.Namespace] = append(roles[r.Namespace], rule)
+	}
+	for _, namespace := range slices.Sorted(maps.Keys(roles)) {
+		if err := grant(ctx, client.RbacV1(), namespace, roles[namespace], subjects); err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
 		}
 	}
-	rbac := client.RbacV1()
-	if _, err := rbac.ClusterRoles().Create(ctx, clusterRole, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	return nil
+}
+
+// grant lets the subjects do what the rules say in the namespace, or in the whole cluster where it is empty.
+func grant(ctx context.Context, c rbacclient.RbacV1Interface, namespace string, rules []rbacv1.PolicyRule, subjects []rbacv1.Subject) error {
+	meta := metav1.ObjectMeta{Name: "bulkhead", Namespace: namespace}
+	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name}
+	var err error
+	if namespace == "" {
+		ref.Kind = "ClusterRole"
+		_, err = c.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{})
+	} else {
+		_, err = c.Roles(namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{})
+	}
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	if _, err := rbac.Roles(Namespace).Create(ctx, role, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	clusterBinding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: clusterRole.ObjectMeta, Subjects: subjects,
-		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "bulkhead"},
-	}
-	if _, err := rbac.ClusterRoleBindings().Create(ctx, clusterBinding, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	binding := &rbacv1.RoleBinding{
-		ObjectMeta: role.ObjectMeta, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "bulkhead"},
-	}
-	_, err := rbac.RoleBindings(Namespace).Create(ctx, binding, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		return nil
+	if namespace == "" {
+		binding := &rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: ref}
+		_, err = c.ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{})
+	} else {
+		binding := &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: ref}
+		_, err = c.RoleBindings(namespace).Create(ctx, binding, metav1.CreateOptions{})
 	}
 	return err
 }
@@ -104,6 +115,12 @@ func Uninstall(ctx context.Context, client kubernetes.Interface) error {
 			return client.RbacV1().ClusterRoleBindings().Delete(ctx, "bulkhead", metav1.DeleteOptions{})
 		},
 		func() error { return client.RbacV1().ClusterRoles().Delete(ctx, "bulkhead", metav1.DeleteOptions{}) },
+		func() error { // the right to see where the API servers are
+			return client.RbacV1().RoleBindings(metav1.NamespaceDefault).Delete(ctx, "bulkhead", metav1.DeleteOptions{})
+		},
+		func() error {
+			return client.RbacV1().Roles(metav1.NamespaceDefault).Delete(ctx, "bulkhead", metav1.DeleteOptions{})
+		},
 		func() error { return client.CoreV1().Namespaces().Delete(ctx, Namespace, metav1.DeleteOptions{}) },
 	} {
 		if err := remove(); err != nil && !apierrors.IsNotFound(err) {

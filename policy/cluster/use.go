@@ -113,6 +113,11 @@ func (w *Workload) Uses() []Use {
 	return out
 }
 
+// SameUse reports whether both templates, or both single pods, say the same of their connections.
+func (w *Workload) SameUse(other *Workload) bool {
+	return w.made == nil && other.made == nil || w.made != nil && other.made != nil && *w.made == *other.made
+}
+
 func compareUses(a, b uses) int {
 	if c := strings.Compare(a.account, b.account); c != 0 {
 		return c

@@ -20,28 +20,28 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// tierPoll is how often the API server is asked which kinds of cluster-wide policies it has. The real pauses are up to a
-// fifth longer, so that replicas do not ask together.
-const tierPoll = 30 * time.Second
+// optionalPoll is how often the API server is asked which of the optional kinds it has. The real pauses are up to a fifth
+// longer, so that replicas do not ask together.
+const optionalPoll = 30 * time.Second
 
-// tierWatch watches the kinds of cluster-wide policies that the cluster has, as they come and go.
-type tierWatch struct {
+// optionalWatch watches the kinds that a cluster may have or not and that are wanted, as they come and go.
+type optionalWatch struct {
 	store     *Store
 	client    kubernetes.Interface
 	discovery discovery.DiscoveryInterfaceWithContext
-	policies  dynamic.Interface
+	objects   dynamic.Interface
 	every     time.Duration
-	running   map[string]*tierReflector // by resource
-	said      map[string]string         // by resource, what kept it from being watched when it was last tried
+	running   map[string]*optionalReflector // by resource
+	said      map[string]string             // by resource, what kept it from being watched when it was last tried
 }
 
-// tierReflector is the watch of one kind. It ends by itself where the API server has the kind no longer.
-type tierReflector struct {
+// optionalReflector is the watch of one kind. It ends by itself where the API server has the kind no longer.
+type optionalReflector struct {
 	stop context.CancelFunc
 	done chan struct{}
 }
 
-func (r *tierReflector) ended() bool {
+func (r *optionalReflector) ended() bool {
 	select {
 	case <-r.done:
 		return true
@@ -50,15 +50,15 @@ func (r *tierReflector) ended() bool {
 	}
 }
 
-// newTierWatch makes the store wait for the API server's first answer about each kind, whatever that is. policies reads
-// over the same connection as client.
-func newTierWatch(s *Store, client kubernetes.Interface, policies dynamic.Interface, every time.Duration) *tierWatch {
-	for _, f := range tierFeeds() {
+// newOptionalWatch makes the store wait for the API server's first answer about each wanted kind, whatever that is. objects
+// reads over the same connection as client.
+func newOptionalWatch(s *Store, client kubernetes.Interface, objects dynamic.Interface, every time.Duration) *optionalWatch {
+	for _, f := range s.optionalFeeds() {
 		s.await(f.name())
 	}
-	return &tierWatch{
-		store: s, client: client, discovery: discovery.ToDiscoveryInterfaceWithContext(client.Discovery()), policies: policies,
-		every: every, running: map[string]*tierReflector{}, said: map[string]string{},
+	return &optionalWatch{
+		store: s, client: client, discovery: discovery.ToDiscoveryInterfaceWithContext(client.Discovery()), objects: objects,
+		every: every, running: map[string]*optionalReflector{}, said: map[string]string{},
 	}
 }
 
@@ -73,21 +73,24 @@ func overConnection(client kubernetes.Interface) (dynamic.Interface, error) {
 }
 
 // run asks which kinds there are until ctx ends.
-func (w *tierWatch) run(ctx context.Context) {
+func (w *optionalWatch) run(ctx context.Context) {
 	for {
 		w.poll(ctx)
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.store.rewanted:
 		case <-time.After(wait.Jitter(w.every, 0.2)):
 		}
 	}
 }
 
 // poll asks which kinds there are, and starts and stops their watches.
-func (w *tierWatch) poll(ctx context.Context) {
+func (w *optionalWatch) poll(ctx context.Context) {
 	asked := map[string]served{}
-	for _, f := range tierFeeds() {
+	wanted := map[string]bool{}
+	for _, f := range w.store.optionalFeeds() {
+		wanted[f.name()] = true
 		version := f.groupVersionResource().GroupVersion().String()
 		if _, known := asked[version]; !known {
 			asked[version] = w.served(ctx, version)
@@ -101,16 +104,23 @@ func (w *tierWatch) poll(ctx context.Context) {
 			w.store.settle(f.name())
 		}
 	}
+	for name, r := range w.running {
+		if !wanted[name] {
+			r.stop()
+			<-r.done
+			delete(w.running, name)
+		}
+	}
 }
 
-// served are the resources of one version of the group, or why they cannot be told.
+// served are the resources of one version of a group, or why they cannot be told.
 type served struct {
 	resources []string
 	err       error
 }
 
 // served asks for the resources of a version, such as "policy.networking.k8s.io/v1alpha2"; there may be none.
-func (w *tierWatch) served(ctx context.Context, version string) served {
+func (w *optionalWatch) served(ctx context.Context, version string) served {
 	list, err := w.discovery.ServerResourcesForGroupVersionWithContext(ctx, version)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -126,7 +136,7 @@ func (w *tierWatch) served(ctx context.Context, version string) served {
 }
 
 // follow makes the kind watched where the cluster has it, and not watched where it has not.
-func (w *tierWatch) follow(ctx context.Context, f *tierFeed, has bool) error {
+func (w *optionalWatch) follow(ctx context.Context, f *optionalFeed, has bool) error {
 	name := f.name()
 	if r := w.running[name]; r != nil {
 		if has && !r.ended() {
@@ -147,42 +157,42 @@ func (w *tierWatch) follow(ctx context.Context, f *tierFeed, has bool) error {
 }
 
 // say logs why a kind is not watched: once, until the reason changes.
-func (w *tierWatch) say(resource string, err error) {
+func (w *optionalWatch) say(resource string, err error) {
 	if err == nil {
 		delete(w.said, resource)
 		return
 	}
 	if w.said[resource] != err.Error() {
 		w.said[resource] = err.Error()
-		w.store.logger.Warn("cluster-wide policies may not be seen, and requests are judged without them",
-			"resource", resource, "error", err.Error())
+		w.store.logger.Warn("a kind of object may not be seen, and requests are judged without it", "resource", resource, "error", err.Error())
 	}
 }
 
 // start watches a kind until it is stopped or the API server has the kind no longer; then the store forgets it.
-func (w *tierWatch) start(ctx context.Context, f *tierFeed) *tierReflector {
+func (w *optionalWatch) start(ctx context.Context, f *optionalFeed) *optionalReflector {
 	watching, stop := context.WithCancel(ctx)
 	logger := klog.FromContext(ctx)
-	lw := cache.ToListWatcherWithWatchListSemantics(w.listWatch(f, stop), w.policies)
+	lw := cache.ToListWatcherWithWatchListSemantics(w.listWatch(f, stop), w.objects)
 	r := cache.NewReflectorWithOptions(lw, f.example, &sink{w.store, f.feed}, cache.ReflectorOptions{Name: f.name(), Logger: &logger})
-	out := &tierReflector{stop: stop, done: make(chan struct{})}
-	w.store.logger.Info("cluster-wide policies are watched", "resource", f.name())
+	out := &optionalReflector{stop: stop, done: make(chan struct{})}
+	w.store.logger.Info("an optional kind is watched", "resource", f.name())
 	go func() {
 		defer close(out.done)
 		r.RunWithContext(watching)
 		if ctx.Err() == nil { // else Bulkhead is stopping, and answers with what it has until the end
 			w.store.forget(&f.feed)
-			w.store.logger.Info("cluster-wide policies are no longer watched: the cluster has the kind no more", "resource", f.name())
+			w.store.logger.Info("an optional kind is no longer watched: the cluster has it no more, or no guardrail needs it", "resource", f.name())
 		}
 	}()
 	return out
 }
 
 // listWatch lists and watches a kind, and calls gone where the API server has it no longer.
-func (w *tierWatch) listWatch(f *tierFeed, gone context.CancelFunc) *cache.ListWatch {
-	client := w.policies.Resource(f.groupVersionResource())
+func (w *optionalWatch) listWatch(f *optionalFeed, gone context.CancelFunc) *cache.ListWatch {
+	client := f.client(w.objects)
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = f.labels
 			out, err := client.List(ctx, o)
 			switch {
 			case apierrors.IsNotFound(err):
@@ -195,6 +205,7 @@ func (w *tierWatch) listWatch(f *tierFeed, gone context.CancelFunc) *cache.ListW
 			return out, nil
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = f.labels
 			out, err := client.Watch(ctx, o)
 			if apierrors.IsNotFound(err) {
 				gone()
