@@ -13,6 +13,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/resources"
 )
 
 // Metrics are Bulkhead's own; controller-runtime exports request latency and counts besides. No label takes a value
@@ -117,7 +118,7 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	s := c.store.Snapshot()
 	gauge(descInvalid, float64(c.store.Invalid()))
-	for resource, age := range c.store.Age(time.Now()) {
+	for resource, age := range oldestOthers(c.store.Age(time.Now())) {
 		gauge(descAge, age.Seconds(), resource)
 	}
 	if s == nil {
@@ -128,13 +129,27 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	stats := s.Stats()
 	for kind, n := range map[string]int{
 		"namespace": stats.Namespaces, "networkpolicy": stats.Policies, "pod": stats.Pods, "workload": stats.Workloads,
-		"template": stats.Templates, "service": stats.Services,
+		"template": stats.Templates, "service": stats.Services, otherResources: stats.Extras,
 	} {
 		gauge(descObjects, float64(n), kind)
 	}
 	for kind, n := range countTiers(s.Tiers()) {
 		gauge(descObjects, float64(n), strings.ToLower(kind))
 	}
+}
+
+// otherResources stands in metrics for all that only some guardrails read: a series for each kind would be many.
+const otherResources = "other"
+
+// oldestOthers puts the oldest of the resources that only some guardrails read in the place of them all.
+func oldestOthers(ages map[string]time.Duration) map[string]time.Duration {
+	for _, k := range resources.Kinds() {
+		if age, watched := ages[string(k.Resource)]; watched {
+			delete(ages, string(k.Resource))
+			ages[otherResources] = max(ages[otherResources], age)
+		}
+	}
+	return ages
 }
 
 // countTiers counts the cluster-wide policies by kind.

@@ -178,6 +178,10 @@ func (b *Builder) Snapshot() *Snapshot {
 		out.tiers = netpol.NewTiers(slices.Collect(maps.Values(b.tiers)))
 	}
 	out.extras = b.publishExtras(out.extras)
+	out.stats.Extras = 0
+	for _, set := range out.extras {
+		out.stats.Extras += len(set.sorted)
+	}
 	out.options = b.options
 	out.foreignKeys = b.foreignKeys()
 	cloned := [shards]bool{}

@@ -44,6 +44,8 @@ type Options struct {
 // Stats count what a snapshot holds.
 type Stats struct {
 	Namespaces, Policies, Pods, Workloads, Templates, Services int
+	// Extras are the objects that only some guardrails read.
+	Extras int
 }
 
 // Namespace is one namespace of a snapshot. It must not be changed.
