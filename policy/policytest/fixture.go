@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -140,6 +141,17 @@ func decode(raw *runtime.RawExtension) (runtime.Object, error) {
 	if raw == nil || len(raw.Raw) == 0 {
 		return nil, nil
 	}
+	decoder, err := strictDecoder()
+	if err != nil {
+		return nil, err
+	}
+	obj, _, err := decoder.Decode(raw.Raw, nil, nil)
+	return obj, err
+}
+
+// strictDecoder knows the kinds that a fixture may have, and refuses fields that these have not. It is made once: its
+// scheme takes longer to fill than a fixture to judge.
+var strictDecoder = sync.OnceValues(func() (runtime.Decoder, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, networkingv1.AddToScheme, v1alpha1.Install, v1alpha2.Install,
@@ -150,9 +162,8 @@ func decode(raw *runtime.RawExtension) (runtime.Object, error) {
 			return nil, err
 		}
 	}
-	obj, _, err := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer().Decode(raw.Raw, nil, nil)
-	return obj, err
-}
+	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer(), nil
+})
 
 // Change makes the fixture's cluster and its request.
 func (f *Fixture) Change(cfg *config.Config) (*policy.Change, error) {
