@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"cmp"
 	"encoding/json"
 	"slices"
-	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -37,6 +35,11 @@ type replay struct {
 	*policytest.Fixture
 	config  string
 	objects []*unstructured.Unstructured
+	// answer is what kubectl printed, failure why it could not be run.
+	answer  answer
+	failure error
+	// logged counts the decisions in the logs by the finding looked for there.
+	logged map[string]int
 }
 
 // testFixtures replays every fixture through kubectl, with all guardrails on: the objects are created and their
@@ -75,30 +78,19 @@ func (s *suite) testFixtures(t *testing.T) {
 	for name := range missing {
 		t.Errorf("notReplayed names %s, which is no fixture any more", name)
 	}
-	// Neighbours share what is slow to change: most of all namespaces, whose controller lets each rest for 5 s before it
-	// ends it, then the config and workloads.
-	slices.SortStableFunc(replays, func(a, b *replay) int {
-		return cmp.Or(strings.Compare(a.part(isNamespace), b.part(isNamespace)), strings.Compare(a.config, b.config),
-			strings.Compare(a.part(isWorkload), b.part(isWorkload)))
-	})
-	inForce := baseConfig
-	defer s.setConfig(t, baseConfig)
-	defer w.make(t, w.resolver)
-	for _, r := range replays {
-		t.Run(r.Guardrail+"/"+r.Name, func(t *testing.T) {
-			if r.config != inForce {
-				s.setConfig(t, r.config)
-				inForce = r.config
-			}
-			w.make(t, r.objects)
-			audited := s.audited(t, r)
-			checkReplay(t, r, s.ask(t, &r.Request))
-			for detail, before := range audited {
-				if n := s.audited(t, r)[detail] - before; n != 1 {
-					t.Errorf("%d decisions were logged with %q, want 1", n, detail)
+	defer w.make(t, baseConfig, w.resolver)
+	for _, sc := range inOrder(scenesOf(replays)) {
+		for _, r := range sc.replays {
+			t.Run(r.Guardrail+"/"+r.Name, func(t *testing.T) {
+				if !sc.played { // the first that is wanted plays it for all
+					w.play(t, sc)
 				}
-			}
-		})
+				if r.failure != nil {
+					t.Fatal(r.failure)
+				}
+				checkReplay(t, r)
+			})
+		}
 	}
 }
 
@@ -164,18 +156,3 @@ func object(t *testing.T, raw *runtime.RawExtension) *unstructured.Unstructured 
 	}
 	return o
 }
-
-// part stands for the objects of some kinds.
-func (r *replay) part(of func(kind string) bool) string {
-	var parts []string
-	for _, o := range r.objects {
-		if of(o.GetKind()) {
-			parts = append(parts, key(o)+" "+text(o))
-		}
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, "\n")
-}
-
-func isNamespace(kind string) bool { return kind == "Namespace" }
-func isWorkload(kind string) bool  { return kind != "Namespace" && kind != "NetworkPolicy" }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,17 +36,33 @@ func (s *suite) kubectl(t *testing.T, user, stdin string, args ...string) answer
 // kubectlAs runs a command with the flags that say who runs it.
 func (s *suite) kubectlAs(t *testing.T, who []string, stdin string, args ...string) answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	a, err := s.runKubectl(t.Context(), command{who: who, stdin: stdin, args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// command is a command line of kubectl: the flags that say who runs it, the rest, and what it reads.
+type command struct {
+	who, args []string
+	stdin     string
+}
+
+// runKubectl runs a command. The error is of starting kubectl; where kubectl fails, its answer says so.
+func (s *suite) runKubectl(ctx context.Context, c command) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.kubectlPath, append(append([]string{}, who...), args...)...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig, "KUBECACHEDIR="+filepath.Join(s.dir, "kubectl-cache"))
+	cmd := exec.CommandContext(ctx, s.kubectlPath, slices.Concat(c.who, c.args)...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig, "KUBECACHEDIR="+filepath.Join(s.dir, "kubectl-cache"),
+		"GOGC=off") // a fifth of the processor time of so short a run would go into collecting garbage
 	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(c.stdin), &stdout, &stderr
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		t.Fatalf("kubectl %s: %v", strings.Join(args, " "), err)
+		return answer{}, fmt.Errorf("kubectl %s: %w", strings.Join(c.args, " "), err)
 	}
-	return answer{stdout: stdout.String(), stderr: stderr.String(), ok: err == nil}
+	return answer{stdout: stdout.String(), stderr: stderr.String(), ok: err == nil}, nil
 }
 
 // dev runs kubectl as the developer whom Bulkhead judges.
@@ -110,11 +129,15 @@ func (s *suite) kubeconfigFor(user string, groups ...string) (string, error) {
 // patience is how long a condition may take to come true.
 const patience = time.Minute
 
-// eventually waits until condition gives nil.
+// eventually waits until condition gives nil. It asks again soon, since most of what the tests wait for takes the API
+// server and the replicas milliseconds, and then less often.
 func eventually(t *testing.T, what string, condition func(ctx context.Context) error) {
 	t.Helper()
 	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 25*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	pauses := wait.Backoff{Duration: 3 * time.Millisecond, Factor: 1.5, Steps: math.MaxInt, Cap: 25 * time.Millisecond}.DelayFunc()
+	err := pauses.Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		last = condition(ctx)
 		return last == nil, nil
 	})

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -109,6 +110,30 @@ func (s *suite) deleteNamespace(t *testing.T, name string) {
 	defer cancel()
 	if err := s.clients.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		t.Errorf("delete namespace %s: %v", name, err)
+	}
+}
+
+// finalize ends a namespace that is being deleted and holds nothing any more but what Kubernetes put there by itself. The
+// namespace controller would do the same, only after it has let the namespace rest for 5 s.
+func (s *suite) finalize(t *testing.T, name string) {
+	t.Helper()
+	core := s.clients.CoreV1()
+	every := metav1.ListOptions{}
+	err := errors.Join(
+		core.ServiceAccounts(name).DeleteCollection(t.Context(), metav1.DeleteOptions{}, every),
+		core.ConfigMaps(name).DeleteCollection(t.Context(), metav1.DeleteOptions{}, every),
+		core.Events(name).DeleteCollection(t.Context(), metav1.DeleteOptions{}, every),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := core.Namespaces().Get(t.Context(), name, metav1.GetOptions{})
+	if err == nil {
+		ns.Spec.Finalizers = nil
+		_, err = core.Namespaces().Finalize(t.Context(), ns, metav1.UpdateOptions{})
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		t.Fatal(err)
 	}
 }
 

@@ -54,11 +54,17 @@ func (s *suite) metric(t *testing.T, name string, labels ...string) float64 {
 // setConfig puts a BulkheadConfig into force in both replicas.
 func (s *suite) setConfig(t *testing.T, text string) {
 	t.Helper()
+	s.writeConfig(t, text)
+	s.awaitConfig(t, text)
+}
+
+// awaitConfig waits until what writeConfig wrote is in force in both replicas.
+func (s *suite) awaitConfig(t *testing.T, text string) {
+	t.Helper()
 	cfg, err := config.Parse([]byte(text), policy.Specs(guardrails.All()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.writeConfig(t, text)
 	eventually(t, "both replicas to take the config", func(ctx context.Context) error {
 		return s.everyReplica(ctx, func(metrics string) error {
 			if _, in := sum(metrics, "bulkhead_config_info", `hash="`+cfg.Hash()+`"`); !in {
@@ -102,14 +108,19 @@ func (s *suite) settle(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return s.everyReplica(ctx, func(metrics string) error {
-			for kind, n := range want {
-				if got, _ := sum(metrics, "bulkhead_snapshot_objects", `kind="`+kind+`"`); int(got) != n {
-					return fmt.Errorf("it has %d of kind %s, the cluster %d", int(got), kind, n)
-				}
+		return s.seen(ctx, want)
+	})
+}
+
+// seen compares the numbers of objects that the replicas know with those wanted.
+func (s *suite) seen(ctx context.Context, want map[string]int) error {
+	return s.everyReplica(ctx, func(metrics string) error {
+		for kind, n := range want {
+			if got, _ := sum(metrics, "bulkhead_snapshot_objects", `kind="`+kind+`"`); int(got) != n {
+				return fmt.Errorf("it has %d of kind %s, the cluster %d", int(got), kind, n)
 			}
-			return nil
-		})
+		}
+		return nil
 	})
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/policytest"
 )
 
-// ask makes a fixture's request, as dev where it does not say who asks.
-func (s *suite) ask(t *testing.T, r *policytest.Request) answer {
+// command is how a fixture's request is made, by dev where it does not say who asks.
+func (s *suite) command(t *testing.T, r *policytest.Request) command {
 	t.Helper()
 	const dry = "--dry-run=server"
 	who := []string{"--as", dev, "--as-group", masters}
@@ -35,16 +35,21 @@ func (s *suite) ask(t *testing.T, r *policytest.Request) answer {
 				args = append(args, k+"="+*v)
 			}
 		}
-		return s.kubectlAs(t, who, "", args...)
+		return command{who: who, args: args}
 	}
 	switch o := object(t, r.Object); r.Operation {
 	case policy.Create:
-		return s.kubectlAs(t, who, text(o), "create", "-f", "-", dry)
+		return command{who: who, stdin: text(o), args: []string{"create", "-f", "-", dry}}
 	case policy.Update:
-		return s.kubectlAs(t, who, text(o), "replace", "-f", "-", dry)
+		return command{who: who, stdin: text(o), args: []string{"replace", "-f", "-", dry}}
 	default:
-		return s.kubectlAs(t, who, "", "delete", strings.ToLower(o.GetKind()), o.GetName(), "-n", o.GetNamespace(), dry)
+		return command{who: who, args: []string{"delete", strings.ToLower(o.GetKind()), o.GetName(), "-n", o.GetNamespace(), dry}}
 	}
+}
+
+// audits says whether the fixture has findings that its author does not see.
+func (r *replay) audits() bool {
+	return slices.ContainsFunc(r.Want, func(w policytest.Want) bool { return w.Action == config.Audit })
 }
 
 // audited counts the decisions in the replicas' logs by the findings of the fixture that its author does not see.
@@ -79,9 +84,10 @@ func (r *replay) namespace() string {
 }
 
 // checkReplay compares what kubectl printed about the fixture's guardrail with the words wanted. Other guardrails may
-// have something to say as well.
-func checkReplay(t *testing.T, r *replay, a answer) {
+// have something to say as well. What was wanted of the logs is there once.
+func checkReplay(t *testing.T, r *replay) {
 	t.Helper()
+	a := r.answer
 	message := messageOf(a)
 	if !a.ok && message == "" {
 		t.Fatalf("kubectl failed for another reason:\n%s", a.text())
@@ -106,6 +112,11 @@ func checkReplay(t *testing.T, r *replay, a answer) {
 	slices.Sort(got)
 	if !slices.Equal(wanted, got) {
 		t.Errorf("%s\n%s was to say\n  %s\nand said\n  %s", r.Why, r.Guardrail, strings.Join(wanted, "\n  "), strings.Join(got, "\n  "))
+	}
+	for detail, n := range r.logged {
+		if n != 1 {
+			t.Errorf("%d decisions were logged with %q, want 1", n, detail)
+		}
 	}
 	if t.Failed() {
 		t.Logf("kubectl printed:\n%s", a.text())

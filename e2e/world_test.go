@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,18 +18,24 @@ import (
 // world is the part of the cluster that the fixtures arrange. What two of them have in common stays.
 type world struct {
 	suite *suite
+	// config is the BulkheadConfig in force, empty while it changes.
+	config string
 	// have are the objects as they were asked for, by key.
 	have map[string]*unstructured.Unstructured
 	// resolver are the DNS objects that the cluster came with.
 	resolver []*unstructured.Unstructured
 	// others counts the pods of kube-system that are none of the world's, such as kube-proxy's.
 	others int
+	// nodes is how many pods a DaemonSet has.
+	nodes int
+	// beside counts what the snapshot holds that is none of the world's, by the names that the metric gives the kinds.
+	beside map[string]int
 }
 
 // newWorld waits for the leftovers of other tests to go and takes stock of the resolver.
 func newWorld(t *testing.T, s *suite) *world {
 	t.Helper()
-	w := &world{suite: s, have: map[string]*unstructured.Unstructured{}}
+	w := &world{suite: s, config: baseConfig, have: map[string]*unstructured.Unstructured{}}
 	eventually(t, "the namespaces of other tests to be gone", func(ctx context.Context) error {
 		left, err := s.clients.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: namespaceLabel})
 		if err == nil && len(left.Items) > 0 {
@@ -39,11 +46,7 @@ func newWorld(t *testing.T, s *suite) *world {
 	if s.plane != nil { // else it stays as it is
 		w.findResolver(t)
 	}
-	pods, err := s.pods(t.Context(), "kube-system")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.others = pods - w.expectedPods(t, "kube-system")
+	w.takeStock(t)
 	return w
 }
 
@@ -78,15 +81,20 @@ func text(o *unstructured.Unstructured) string {
 }
 
 // make brings the cluster to hold want and nothing else that another fixture wanted. First goes what has to go, then
-// comes what is new, and Bulkhead sees the one before the other, so that counting tells when it has seen all.
-func (w *world) make(t *testing.T, want []*unstructured.Unstructured) {
+// comes what is new, and Bulkhead sees the one before the other, so that counting tells when it has seen all. Meanwhile
+// it reads its config.
+func (w *world) make(t *testing.T, config string, want []*unstructured.Unstructured) {
 	t.Helper()
+	if w.config != config {
+		w.config = ""
+		w.suite.writeConfig(t, config)
+	}
 	wanted := map[string]*unstructured.Unstructured{}
 	for _, o := range want {
 		wanted[key(o)] = o
 	}
 	if w.remove(t, wanted) {
-		w.suite.settle(t)
+		w.settle(t)
 	}
 	var made []*unstructured.Unstructured
 	for _, namespacesFirst := range []bool{true, false} {
@@ -104,8 +112,14 @@ func (w *world) make(t *testing.T, want []*unstructured.Unstructured) {
 	for _, o := range made {
 		w.suite.awaitRunning(t, o)
 	}
-	w.awaitPods(t)
-	w.suite.settle(t)
+	if slices.ContainsFunc(made, isWorkload) {
+		w.awaitPods(t)
+	}
+	if w.config != config {
+		w.suite.awaitConfig(t, config)
+		w.config = config
+	}
+	w.settle(t)
 }
 
 // remove deletes what is not wanted as it is, and says whether there was any.
@@ -151,6 +165,11 @@ func (w *world) delete(t *testing.T, gone []*unstructured.Unstructured) {
 		delete(w.have, key(o))
 	}
 	for _, o := range gone {
+		if isNamespace(o.GetKind()) && w.suite.plane != nil {
+			w.suite.finalize(t, o.GetName())
+		}
+	}
+	for _, o := range gone {
 		eventually(t, key(o)+" to be gone", func(ctx context.Context) error {
 			_, err := w.suite.resource(t, o).Get(ctx, o.GetName(), metav1.GetOptions{})
 			switch {
@@ -162,84 +181,9 @@ func (w *world) delete(t *testing.T, gone []*unstructured.Unstructured) {
 			return err
 		})
 	}
-	w.awaitPods(t)
-}
-
-// awaitPods waits until the namespaces of the world hold the pods of its workloads and no leftovers of deleted ones.
-func (w *world) awaitPods(t *testing.T) {
-	t.Helper()
-	namespaces := map[string]bool{"kube-system": true}
-	for _, o := range w.have {
-		if o.GetNamespace() != "" {
-			namespaces[o.GetNamespace()] = true
-		}
-		if o.GetKind() == "Namespace" {
-			namespaces[o.GetName()] = true
-		}
+	if slices.ContainsFunc(gone, isWorkload) {
+		w.awaitPods(t)
 	}
-	for namespace := range namespaces {
-		want := w.expectedPods(t, namespace)
-		if namespace == "kube-system" {
-			want += w.others
-		}
-		eventually(t, fmt.Sprintf("%d pods in %s", want, namespace), func(ctx context.Context) error {
-			got, err := w.suite.pods(ctx, namespace)
-			if err == nil && got != want {
-				err = fmt.Errorf("there are %d", got)
-			}
-			return err
-		})
-	}
-}
-
-// pods counts the pods of a namespace, those that are leaving included.
-func (s *suite) pods(ctx context.Context, namespace string) (int, error) {
-	pods, err := s.clients.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return 0, err
-	}
-	return len(pods.Items), nil
-}
-
-// expectedPods counts the pods that the workloads of the world are to have.
-func (w *world) expectedPods(t *testing.T, namespace string) int {
-	t.Helper()
-	n := 0
-	for _, o := range w.have {
-		if o.GetNamespace() != namespace {
-			continue
-		}
-		switch o.GetKind() {
-		case "Pod":
-			n++
-		case "DaemonSet":
-			nodes, err := w.suite.clients.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			n += len(nodes.Items)
-		case "Deployment", "StatefulSet", "ReplicaSet":
-			replicas, set, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "replicas")
-			if !set {
-				replicas = 1
-			}
-			n += count(replicas)
-		}
-	}
-	return n
-}
-
-// count reads a number, which is a float64 in what was decoded from a fixture and an int64 in what the API gave.
-func count(n any) int {
-	switch n := n.(type) {
-	case int64:
-		return int(n)
-	case float64:
-		return int(n)
-	case int:
-		return n
-	}
-	return 0
 }
 
 // runnable is o as a real cluster takes it: pods end at once, and a CronJob starts none of itself meanwhile.
@@ -279,3 +223,12 @@ func (s *suite) podOf(t *testing.T, namespace, workload string) string {
 	t.Fatalf("%s has no pod of %s", namespace, workload)
 	return ""
 }
+
+func isNamespace(kind string) bool { return kind == "Namespace" }
+
+// hasPods says whether pods come and go with the objects of a kind.
+func hasPods(kind string) bool {
+	return slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod"}, kind)
+}
+
+func isWorkload(o *unstructured.Unstructured) bool { return hasPods(o.GetKind()) }
