@@ -41,12 +41,10 @@ type suggestion struct {
 
 // demands lists the requirements of a selector in an order that depends on nothing but them.
 func demands(s netpol.Selector) []labels.Requirement {
-	source := s.Source()
-	sel, err := metav1.LabelSelectorAsSelector(&source)
-	if err != nil {
-		return nil // it was compiled, so it parses
+	reqs := s.Requirements()
+	if len(reqs) < 2 {
+		return slices.Clone(reqs)
 	}
-	reqs, _ := sel.Requirements()
 	return slices.SortedFunc(slices.Values(reqs), func(a, b labels.Requirement) int { return strings.Compare(a.String(), b.String()) })
 }
 

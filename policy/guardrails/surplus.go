@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
@@ -107,16 +109,18 @@ func coverers(r *netpol.Rule, at ruleAt, have []allowed) (by []ruleAt, all bool)
 // demandsNoMore reports whether everything that narrow selects is selected by wide: each requirement of wide is one of
 // narrow's.
 func demandsNoMore(wide, narrow netpol.Selector) bool {
-	var have []string
-	for _, r := range demands(narrow) {
-		have = append(have, r.String())
-	}
-	for _, r := range demands(wide) {
-		if !slices.Contains(have, r.String()) {
+	have := narrow.Requirements()
+	for _, r := range wide.Requirements() {
+		if !slices.ContainsFunc(have, func(h labels.Requirement) bool { return sameDemand(&r, &h) }) {
 			return false
 		}
 	}
 	return true
+}
+
+// sameDemand reports whether two requirements are written alike; most differ in their keys, and texts are dear.
+func sameDemand(a, b *labels.Requirement) bool {
+	return a.Key() == b.Key() && a.Operator() == b.Operator() && a.String() == b.String()
 }
 
 // within reports whether another rule of the same policy is needed to make the rule superfluous.

@@ -34,8 +34,22 @@ func (s Selector) Everything() bool {
 // Source gives the selector as it was written. It must not be changed.
 func (s Selector) Source() metav1.LabelSelector { return s.source }
 
-// String gives the selector as kubectl prints it: "app=web,tier in (a,b)".
-func (s Selector) String() string { return metav1.FormatLabelSelector(&s.source) }
+// String gives the selector as kubectl prints it: "app=web,tier in (a,b)", "<none>" for an empty one.
+func (s Selector) String() string {
+	if s.Everything() {
+		return "<none>"
+	}
+	return s.sel.String() // what metav1.FormatLabelSelector does too, but it compiles the selector once more
+}
+
+// Requirements lists what the selector demands of labels, sorted by key; all of it has to hold. They must not be changed.
+func (s Selector) Requirements() labels.Requirements {
+	if s.sel == nil {
+		return nil
+	}
+	reqs, _ := s.sel.Requirements()
+	return reqs
+}
 
 // Keys lists the label keys that the selector reads, sorted, each once.
 func (s Selector) Keys() []string {

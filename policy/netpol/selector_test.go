@@ -51,6 +51,12 @@ func TestSelectorDescribesItself(t *testing.T) {
 		if err != nil || again.String() != s.String() {
 			t.Errorf("Source of %s: got %v (%v)", c.source, source, err)
 		}
+		if want := metav1.FormatLabelSelector(&source); s.String() != want {
+			t.Errorf("String of %s: got %q, want %q as kubectl prints it", c.source, s, want)
+		}
+		if got := labels.NewSelector().Add(s.Requirements()...); !s.Everything() && got.String() != s.String() {
+			t.Errorf("Requirements of %s: got %v", c.source, got)
+		}
 	}
 }
 
