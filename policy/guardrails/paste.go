@@ -16,6 +16,14 @@ func paste(v any) string {
 	if err != nil {
 		return ""
 	}
+	if text, ok := pastePlain(data); ok {
+		return text
+	}
+	return pasteQuoted(data)
+}
+
+// pasteQuoted is paste for any JSON, by the library.
+func pasteQuoted(data []byte) string {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil || len(doc.Content) != 1 {
 		return ""
@@ -101,17 +109,19 @@ func sortFields(n *yaml.Node) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		fields = append(fields, field{n.Content[i], n.Content[i+1]})
 	}
-	rank := func(f field) int {
-		if i := slices.Index(fieldOrder[:], f.key.Value); i >= 0 {
-			return i
-		}
-		return len(fieldOrder)
-	}
-	slices.SortStableFunc(fields, func(a, b field) int { return rank(a) - rank(b) }) // JSON's own order is by name, or by struct
+	slices.SortStableFunc(fields, func(a, b field) int { return fieldRank(a.key.Value) - fieldRank(b.key.Value) }) // JSON's own order is by name, or by struct
 	n.Content = n.Content[:0]
 	for _, f := range fields {
 		n.Content = append(n.Content, f.key, f.value)
 	}
+}
+
+// fieldRank is the field's place in fieldOrder.
+func fieldRank(key string) int {
+	if i := slices.Index(fieldOrder[:], key); i >= 0 {
+		return i
+	}
+	return len(fieldOrder)
 }
 
 // width estimates how many characters n takes on one line.

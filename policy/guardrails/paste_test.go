@@ -1,9 +1,12 @@
 package guardrails
 
 import (
+	"encoding/json"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -81,4 +84,97 @@ func TestWordsNeedNoQuotes(t *testing.T) {
 			t.Errorf("%q is no word", s)
 		}
 	}
+}
+
+// TestPlainIsWhatTheLibraryWrites holds what is written without the library against what the library writes, for policies
+// and values as guardrails paste them. Nearly all have to go without it, or it would be no use.
+func TestPlainIsWhatTheLibraryWrites(t *testing.T) {
+	rng := seeded(t)
+	plain := 0
+	const tries = 3000
+	for range tries {
+		v := randomPaste(rng)
+		data, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := pastePlain(data)
+		if !ok {
+			continue
+		}
+		plain++
+		if diff := cmp.Diff(pasteQuoted(data), got); diff != "" {
+			t.Fatalf("%s (-library +plain):\n%s", data, diff)
+		}
+	}
+	if plain < tries/4 {
+		t.Errorf("%d of %d went without the library", plain, tries)
+	}
+}
+
+// randomPaste makes a policy, a part of one, or any other value; now and then with a string that needs quotes.
+func randomPaste(rng *rand.Rand) any {
+	words := []string{
+		"api", "kubernetes.io/metadata.name", "kube-system", "tier", "a.b/c_d", "app", "to", "10.0.0.0/8", "0.0.0.0/0", "UDP",
+		"a-word-so-long-that-a-list-of-three-of-them-does-not-fit-on-a-line",
+	}
+	odd := []string{"", "yes", "8080", "1.2", "fd00::/8", "a b", `a"b`, "é", "null", "1.2.3.4", "1.2.3.4/08", "a\nb", "<x>", "-", "0", "010"}
+	word := func() string {
+		if rng.IntN(60) == 0 {
+			return odd[rng.IntN(len(odd))]
+		}
+		if rng.IntN(4) == 0 { // any short word of a label's letters
+			short := make([]byte, 1+rng.IntN(4))
+			for i := range short {
+				short[i] = "abeEfnoNOtxyYlsu019._-/"[rng.IntN(23)]
+			}
+			return string(short)
+		}
+		return words[rng.IntN(len(words))]
+	}
+	selector := func() *metav1.LabelSelector {
+		s := &metav1.LabelSelector{}
+		for range rng.IntN(3) {
+			metav1.AddLabelToSelector(s, word(), word())
+		}
+		for range rng.IntN(3) - 1 {
+			r := metav1.LabelSelectorRequirement{Key: word(), Operator: metav1.LabelSelectorOpIn}
+			for range rng.IntN(4) {
+				r.Values = append(r.Values, word())
+			}
+			s.MatchExpressions = append(s.MatchExpressions, r)
+		}
+		return s
+	}
+	np := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: word(), Name: word()}}
+	np.APIVersion, np.Kind = "networking.k8s.io/v1", "NetworkPolicy"
+	np.Spec.PodSelector = *selector()
+	for range rng.IntN(3) {
+		np.Spec.PolicyTypes = append(np.Spec.PolicyTypes, networkingv1.PolicyType(word()))
+	}
+	for range rng.IntN(3) {
+		var r networkingv1.NetworkPolicyEgressRule
+		for range rng.IntN(4) {
+			switch rng.IntN(3) {
+			case 0:
+				r.To = append(r.To, networkingv1.NetworkPolicyPeer{PodSelector: selector(), NamespaceSelector: selector()})
+			case 1:
+				r.To = append(r.To, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: word(), Except: []string{word(), word()}}})
+			default:
+				r.Ports = append(r.Ports, policyPort(corev1.ProtocolTCP, uint16(rng.IntN(65536))))
+			}
+		}
+		np.Spec.Egress = append(np.Spec.Egress, r)
+	}
+	switch rng.IntN(5) {
+	case 0:
+		return map[string]any{word(): np.Spec.Egress, word(): word()}
+	case 1:
+		return np.Spec.Egress
+	case 2:
+		return map[string]any{word(): map[string]any{word(): rng.IntN(3) - 1, word(): []any{}, word(): nil, word(): true, word(): [][]string{{word()}}}}
+	case 3:
+		return map[string]any{"spec": []string{word(), word()}, word(): map[string]string{}, "ports": np.Spec.Egress}
+	}
+	return np
 }
