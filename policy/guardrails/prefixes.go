@@ -22,11 +22,20 @@ func common(a, b netip.Prefix) (both netip.Prefix, ok bool) {
 	return netip.Prefix{}, false
 }
 
+// overlap reports whether the prefixes have an address in common. It is what netip.Prefix.Overlaps does, without masking
+// either: most of what is compared is apart.
+func overlap(a, b netip.Prefix) bool {
+	if a.Bits() <= b.Bits() {
+		return a.Contains(b.Addr())
+	}
+	return b.Contains(a.Addr())
+}
+
 // without gives the addresses of the set that are not in x.
 func without(set []netip.Prefix, x netip.Prefix) []netip.Prefix {
 	var out []netip.Prefix
 	for _, p := range set {
-		if !p.Overlaps(x) {
+		if !overlap(p, x) {
 			out = append(out, p)
 			continue
 		}
@@ -47,8 +56,11 @@ func withoutAll(set, xs []netip.Prefix) []netip.Prefix {
 		left := [1]netip.Prefix{p}
 		pieces := left[:]
 		for _, x := range xs {
-			if x.Overlaps(p) { // few do, and lists that stay as they are cost nothing
-				pieces = without(pieces, x)
+			if !overlap(x, p) { // few do, and lists that stay as they are cost nothing
+				continue
+			}
+			if pieces = without(pieces, x); len(pieces) == 0 {
+				break
 			}
 		}
 		out = append(out, pieces...)

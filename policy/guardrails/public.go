@@ -2,6 +2,7 @@ package guardrails
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
@@ -22,6 +23,53 @@ var notPublic = [...]netip.Prefix{
 	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("2001:2::/48"),
 }
 
+// publicSpace is the internet but for the ranges that are approved. It remembers what it has worked out and serves one
+// change.
+type publicSpace struct {
+	approved []netip.Prefix
+	parts    map[*netpol.IPBlock][]netip.Prefix
+	all      [2][]netip.Prefix // by IP family as internet has them, once they are needed
+}
+
+// part gives the public addresses that the block allows, but for the approved ones. They must not be changed.
+func (s *publicSpace) part(b *netpol.IPBlock) []netip.Prefix {
+	out, done := s.parts[b]
+	if !done {
+		out = publicPart(b, s.approved)
+		if s.parts == nil {
+			s.parts = map[*netpol.IPBlock][]netip.Prefix{}
+		}
+		s.parts[b] = out
+	}
+	return out
+}
+
+// whole reports whether the set holds all public addresses of the IP family of some of its own.
+func (s *publicSpace) whole(set []netip.Prefix) bool {
+	for i, all := range internet[:2] { // what is behind NAT64 is IPv4 once more
+		if !slices.ContainsFunc(set, func(p netip.Prefix) bool { return p.Addr().Is4() == all.Addr().Is4() }) {
+			continue
+		}
+		if s.all[i] == nil {
+			s.all[i] = publicPart(&netpol.IPBlock{CIDR: all}, s.approved)
+		}
+		if len(s.all[i]) > 0 && !leaves(s.all[i], set) {
+			return true
+		}
+	}
+	return false
+}
+
+// leaves reports whether some address of the set is in none of xs.
+func leaves(set, xs []netip.Prefix) bool {
+	for i := range set {
+		if len(withoutAll(set[i:i+1], xs)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // publicPart gives the public addresses that the block allows, but for the approved ones.
 func publicPart(b *netpol.IPBlock, approved []netip.Prefix) []netip.Prefix {
 	var out []netip.Prefix
@@ -29,15 +77,4 @@ func publicPart(b *netpol.IPBlock, approved []netip.Prefix) []netip.Prefix {
 		out = append(out, held(b, within)...)
 	}
 	return withoutAll(withoutAll(out, notPublic[:]), approved)
-}
-
-// wholeInternet reports whether the set holds all public addresses of the IP family of some of its own.
-func wholeInternet(set, approved []netip.Prefix) bool {
-	for _, all := range internet[:2] { // what is behind NAT64 is IPv4 once more
-		missing := publicPart(&netpol.IPBlock{CIDR: all}, approved)
-		if len(missing) > 0 && len(withoutAll(missing, set)) == 0 {
-			return true
-		}
-	}
-	return false
 }

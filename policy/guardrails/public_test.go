@@ -54,7 +54,7 @@ func TestWholeInternet(t *testing.T) {
 			}
 			set = append(set, publicPart(b, approved)...)
 		}
-		if got := wholeInternet(set, approved); got != test.want {
+		if got := (&publicSpace{approved: approved}).whole(set); got != test.want {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}
 	}

@@ -88,7 +88,7 @@ func validateRange(at *field.Path, r netip.Prefix) *field.Error {
 }
 
 func checkWorldCIDR(c *policy.Change, parameters any) []policy.Violation {
-	x := &worldChecker{exposures{change: c, budget: maxRangePairs}, parameters.(*worldParameters).Approved}
+	x := &worldChecker{exposures{change: c, budget: maxRangePairs}, publicSpace{approved: parameters.(*worldParameters).Approved}}
 	var out []policy.Violation
 	for _, d := range netpol.Directions {
 		if !c.NewPolicy.Isolates[d] {

@@ -17,7 +17,7 @@ import (
 // worldChecker judges one change.
 type worldChecker struct {
 	exposures
-	approved []netip.Prefix
+	public publicSpace
 }
 
 // worldRule is one rule for public addresses on all ports of some protocol.
@@ -53,7 +53,7 @@ func (x *worldChecker) look(d netpol.Direction, rule int) *worldRule {
 		if x.budget -= len(notPublic) + len(b.Except); x.budget < 0 {
 			break
 		}
-		if public := publicPart(b, x.approved); len(public) > 0 && x.opens(o, allowance{public, whole}) {
+		if public := x.public.part(b); len(public) > 0 && x.opens(o, allowance{public, whole}) {
 			o.blocks, o.public = append(o.blocks, b.CIDR), append(o.public, public...)
 		}
 	}
@@ -71,7 +71,7 @@ func (x *worldChecker) opens(o *worldRule, block allowance) (opens bool) {
 		for _, s := range group {
 			o.add(s)
 		}
-		o.world = o.world || x.budget >= 0 && wholeInternet(x.publicOf(group[0].After.Policies, o.direction, block.ports), x.approved)
+		o.world = o.world || x.budget >= 0 && x.public.whole(x.publicOf(group[0].After.Policies, o.direction, block.ports))
 	}
 	return opens
 }
@@ -86,7 +86,7 @@ func (x *worldChecker) publicOf(policies []*netpol.Policy, d netpol.Direction, p
 				continue
 			}
 			x.budget -= len(b.Except)
-			out = append(out, publicPart(b, x.approved)...)
+			out = append(out, x.public.part(b)...)
 		}
 	}
 	return out
@@ -108,7 +108,7 @@ func (o *worldRule) violation(x *worldChecker) policy.Violation {
 	}
 	reach := port + " of public addresses"
 	switch {
-	case wholeInternet(o.public, x.approved):
+	case x.public.whole(o.public):
 		reach = "any host, " + port
 	case o.world:
 		reach = "with other rules any host, " + port
