@@ -88,6 +88,7 @@ type changes struct {
 	named         map[workloadName][]int // the touched, too
 	pairs         map[string]*spacePair  // by namespace
 	others        map[others][]*spacePair
+	alike         []*alike
 	left          int  // how many more peers may be looked at
 	price         int  // how many one counts for
 	ended         bool // because that was not enough
@@ -163,9 +164,10 @@ func matchPeers(before, after []cluster.Covered) []peerPair {
 // compare goes through the peers of one touched workload in one direction.
 func (r *changes) compare(i int, d netpol.Direction) {
 	t := &r.touched[i]
-	b, a := r.before.nearOf(t.Before, d), r.after.nearOf(t.After, d)
-	seen := sameToPeers(b.e, a.e)
-	for _, p := range r.suspects(b, a, seen) {
+	b, a := r.before.nearIn(t.Before, d), r.after.nearIn(t.After, d)
+	seen := maps.Equal(b.e.NamespaceLabels, a.e.NamespaceLabels) && (t.Before == t.After || sameToPeers(b.e, a.e))
+	x := r.likeOf(b, a, seen)
+	for _, p := range x.suspects {
 		open := r.willing(p, opposite(d), b.e, a.e)
 		if len(open) == 0 {
 			continue
@@ -183,27 +185,28 @@ func (r *changes) compare(i int, d netpol.Direction) {
 		r.comparePeers(i, d, p, open, &from, &to, seen)
 	}
 	if !r.ended && !b.sameRules(a) {
-		r.compareOutside(i, d, b, a)
+		r.compareOutside(i, d, x)
 	}
 }
 
-// maxSweep bounds the work on addresses outside the cluster for one workload: some ten milliseconds.
-const maxSweep = 200_000
-
-// compareOutside compares the connections with addresses outside the cluster.
-func (r *changes) compareOutside(i int, d netpol.Direction, b, a *near) {
-	was, ok := b.outside(maxSweep)
-	is, ok2 := a.outside(maxSweep)
-	if !ok || !ok2 {
-		r.missed++
-		return
+// nearIn is nearOf for a workload that the snapshot most likely has: then its namespace's coverage tells which policies
+// select it.
+func (v *View) nearIn(w *cluster.Workload, d netpol.Direction) *near {
+	if n := v.s.Namespace(w.Namespace); n != nil {
+		x := v.space(n)
+		all := x.coverage.Workloads
+		for range all { // most often it is the same as the last time or the one after
+			if x.next < 0 {
+				break
+			}
+			if x.next %= len(all); all[x.next].Workload == w {
+				return v.near(&all[x.next], x.coverage, d)
+			}
+			x.next++
+		}
+		x.next = -1 // a snapshot that holds none of them is not searched for each
 	}
-	for _, reach := range minusReach(was, is) {
-		r.visit(&Pair{Touched: i, Direction: d, Range: reach.Range, Cut: reach.Ports})
-	}
-	for _, reach := range minusReach(is, was) {
-		r.visit(&Pair{Touched: i, Direction: d, Range: reach.Range, Opened: reach.Ports})
-	}
+	return v.nearOf(w, d)
 }
 
 // nearOf is near for a workload that need not be in the snapshot.
@@ -247,6 +250,7 @@ func (r *changes) comparePeers(i int, d netpol.Direction, p *spacePair, peers []
 	was := far{v: r.before, at: p.before, d: opposite(d), peer: from.e, asked: from.asked}
 	is := far{v: r.after, at: p.after, d: opposite(d), peer: to.e, asked: to.asked}
 	t := &r.touched[i]
+	untouched := len(r.in[p.after.n.Name]) == 0
 	for _, j := range peers {
 		pair := p.peer(j)
 		if pair.after.Namespace == t.After.Namespace && pair.after.Kind == t.After.Kind && pair.after.Name == t.After.Name {
@@ -256,7 +260,10 @@ func (r *changes) comparePeers(i int, d netpol.Direction, p *spacePair, peers []
 		if had.Empty() && has.Empty() {
 			continue
 		}
-		peer := r.find(pair.after.Workload)
+		peer := none
+		if !untouched {
+			peer = r.find(pair.after.Workload)
+		}
 		if d == netpol.Ingress && peer >= 0 && r.touched[peer].Directions[netpol.Egress] {
 			continue // came with the peer
 		}

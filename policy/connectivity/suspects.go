@@ -52,8 +52,9 @@ func (r *changes) everywhere(b, a *near) []*spacePair {
 	key := others{b.d, a.e.Namespace}
 	out, done := r.others[key]
 	if !done {
+		relabelled := !maps.Equal(b.e.NamespaceLabels, a.e.NamespaceLabels)
 		for n := range r.after.s.All() {
-			if r.closed(n, opposite(b.d), b.e, a.e) {
+			if r.closed(n, opposite(b.d), b.e, a.e, relabelled) {
 				continue
 			}
 			if p := r.pair(n.Name); p != nil && len(r.willing(p, opposite(b.d), b.e, a.e)) > 0 {
@@ -67,7 +68,8 @@ func (r *changes) everywhere(b, a *near) []*spacePair {
 
 // closed reports whether it is certain that nobody in the namespace talks to pods of the other one, before and after.
 // Most namespaces of a large cluster are, so nothing is made for them.
-func (r *changes) closed(n *cluster.Namespace, d netpol.Direction, before, after netpol.Endpoint) bool {
+// relabelled says that the namespace's labels differ between both sides, which are all that is read of them.
+func (r *changes) closed(n *cluster.Namespace, d netpol.Direction, before, after netpol.Endpoint, relabelled bool) bool {
 	if n.Name == after.Namespace || r.before.s.Namespace(n.Name) != n || r.before.shared.oneByOne || r.after.shared.oneByOne {
 		return false
 	}
@@ -76,7 +78,7 @@ func (r *changes) closed(n *cluster.Namespace, d netpol.Direction, before, after
 		return false
 	}
 	for _, ref := range c.Foreign[d] {
-		if mayMatch(ref.Rule, n.Name, after.Namespace, before) || mayMatch(ref.Rule, n.Name, after.Namespace, after) {
+		if mayMatch(ref.Rule, n.Name, after.Namespace, after) || relabelled && mayMatch(ref.Rule, n.Name, after.Namespace, before) {
 			return false
 		}
 	}

@@ -41,6 +41,7 @@ type space struct {
 	// towards are by direction the rules that can match pods of the namespace that towardsTo names.
 	towards   [2][]peerRule
 	towardsTo [2]string
+	next      int // where View.nearIn looks first
 	// picked are the places of the workloads that a podSelector selects.
 	picked map[*picker][]int32
 }
