@@ -151,7 +151,7 @@ func (x *bench) evaluate(b *testing.B) {
 }
 
 // BenchmarkGuardrails tells what each guardrail adds to BenchmarkEvaluate: the mean of its time, its share of all, and its
-// slowest cases at the best of all runs. What guardrails share, such as the Difference, counts for the first one that asks.
+// slowest cases. What guardrails share, such as the Difference, counts for the first one that asks.
 // "(change)" is what making the change costs, "(decision)" what trying the fixes does. go test -v shows all, else the dearest.
 func BenchmarkGuardrails(b *testing.B) {
 	for _, size := range []struct {

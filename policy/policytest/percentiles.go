@@ -8,8 +8,8 @@ import (
 )
 
 // Percentiles runs do for the cases 0 to variety-1 again and again and reports percentiles of its time besides the mean:
-// p50 and p99 of all runs, and best-p99, which takes of each case its fastest run. The latter tells of the variety of
-// cases alone; what other work on the machine and the garbage collector add is in the former.
+// p50 and p99 of all runs, and best-mean and best-p99, which take of each case its fastest run. The latter tell of the
+// variety of cases alone; what other work on the machine and the garbage collector add is in the former.
 func Percentiles(b *testing.B, variety int, do func(i int)) {
 	b.Helper()
 	PreparedPercentiles(b, variety, nil, do)
@@ -40,9 +40,18 @@ func PreparedPercentiles(b *testing.B, variety int, prepare, do func(i int)) {
 	b.ReportMetric(percentile(all, 50), "p50-µs")
 	b.ReportMetric(percentile(all, 99), "p99-µs")
 	b.ReportMetric(percentile(best, 99), "best-p99-µs")
+	b.ReportMetric(mean(best), "best-mean-µs")
 }
 
 func percentile(times []time.Duration, p int) float64 {
 	slices.Sort(times)
 	return float64(times[len(times)*p/100].Nanoseconds()/100) / 10
+}
+
+func mean(times []time.Duration) float64 {
+	sum := time.Duration(0)
+	for _, t := range times {
+		sum += t
+	}
+	return float64(sum.Nanoseconds()/int64(len(times))/100) / 10
 }
