@@ -134,9 +134,13 @@ func PolicyChange(s *cluster.Snapshot, old, new *networkingv1.NetworkPolicy) (*C
 		c.Operation = Update
 	}
 
-	if c.OldPolicy == nil {
+	stored := s.Policy(c.Namespace, c.Name)
+	switch {
+	case c.OldPolicy == nil:
 		c.Before = s.WithoutPolicy(c.Namespace, c.Name)
-	} else {
+	case stored != nil && stored.Equal(c.OldPolicy): // nearly always, and then s has worked out things about it
+		c.OldPolicy, c.Before = stored, s
+	default:
 		c.Before = s.WithPolicy(c.OldPolicy)
 	}
 	if c.NewPolicy != nil {
@@ -147,28 +151,6 @@ func PolicyChange(s *cluster.Snapshot, old, new *networkingv1.NetworkPolicy) (*C
 	}
 	c.Subjects = c.policySubjects()
 	return c, nil
-}
-
-// policySubjects gives the workloads that the old or the new policy selects. Namespaces can hold thousands of them.
-func (c *Change) policySubjects() []Subject {
-	candidates := c.After.Candidates(c.After.Namespace(c.Namespace))
-	namespaceLabels := c.After.NamespaceLabels(c.Namespace)
-	selected := make([]*cluster.Workload, 0, len(candidates))
-	for _, w := range candidates {
-		if e := w.Endpoint(namespaceLabels); c.OldPolicy.SelectsAny(e) || c.NewPolicy.SelectsAny(e) {
-			selected = append(selected, w)
-		}
-	}
-	before, after := c.Before.Policies(c.Namespace), c.After.Policies(c.Namespace)
-	subjects := make([]Subject, 0, len(selected))
-	for _, w := range selected {
-		e := w.Endpoint(namespaceLabels)
-		subjects = append(subjects, Subject{
-			Workload: w, Existed: true,
-			Before: Coverage{e, selecting(before, e), c.Before.Tiers()}, After: Coverage{e, selecting(after, e), c.After.Tiers()},
-		})
-	}
-	return subjects
 }
 
 // WorkloadChange describes the creation (old is nil) or update of a pod or a pod template.
@@ -193,16 +175,6 @@ func WorkloadChange(s *cluster.Snapshot, kind, name string, old, new *cluster.Wo
 		c.Subjects = append(c.Subjects, subject)
 	}
 	return c
-}
-
-func selecting(policies []*netpol.Policy, e netpol.Endpoint) []*netpol.Policy {
-	var out []*netpol.Policy
-	for _, p := range policies {
-		if p.Selects(e) {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 // WithFix gives the change as it would be with the fix, for trying the fix.
