@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
@@ -99,6 +100,13 @@ type Owner struct {
 func (w *Workload) Owners() []Owner {
 	if len(w.variants) == 0 {
 		return []Owner{{w.Kind, w.Name, w.Pods}}
+	}
+	if first := w.variants[0].owner; !slices.ContainsFunc(w.variants, func(v variantCount) bool { return v.owner != first }) {
+		o, pods := first.Value(), 0
+		for _, v := range w.variants {
+			pods += v.pods
+		}
+		return []Owner{{o.kind, o.name, pods}}
 	}
 	pods := map[owner]int{}
 	for _, v := range w.variants {

@@ -135,7 +135,11 @@ func (v *View) fixed(items []netpol.PortMatch) (ports Ports, named bool) {
 func (v *View) Side(d netpol.Direction, subject, peer *cluster.Workload) Ports {
 	n := v.sides[d][subject]
 	if n == nil {
-		n = v.nearOf(subject, d)
+		if subject.Template {
+			n = v.nearOf(subject, d)
+		} else {
+			n = v.nearIn(subject, d)
+		}
 		v.sides[d][subject] = n
 	}
 	return n.allows(v.endpoint(peer))

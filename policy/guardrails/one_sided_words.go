@@ -62,27 +62,12 @@ func peerWords(p *netpol.Peer) string {
 // that is NetworkPolicies alone: what a cluster-wide policy denies no rule of a namespace brings back. The words lead to
 // "not admit".
 func refuser(c *policy.Change, x *halfOpen) (words string, repairable bool) {
-	first := x.refused.Ranges()[0]
-	ends := [2]connectivity.Endpoint{endpointOf(x.peers[0]), endpointOf(x.subjects[0].Workload)} // source, destination
-	if x.direction == netpol.Egress {
-		ends[0], ends[1] = ends[1], ends[0]
-	}
-	e := connectivity.Explain(c.After, ends[0], ends[1], &netpol.Port{Protocol: first.Protocol, Number: first.First})
-	var policies []string
-	for _, p := range e.Sides[netpol.Ingress+netpol.Egress-x.direction].Policies {
-		if p.Namespace == "" && denies(&p) {
-			if !c.MayName(x.peers[0].Namespace) {
-				return "a policy there does", false
-			}
-			return p.Kind + " " + p.Name + " does", false
-		}
-		if p.Namespace == c.Namespace {
-			policies = append(policies, p.Name)
-		} else if p.Namespace != "" {
-			policies = append(policies, p.Namespace+"/"+p.Name)
-		}
-	}
+	policies, tier := refusing(c, x)
 	switch {
+	case tier != nil && !c.MayName(x.peers[0].Namespace):
+		return "a policy there does", false
+	case tier != nil:
+		return tier.Kind + " " + tier.Name + " does", false
 	case !c.MayName(x.peers[0].Namespace) || len(policies) == 0:
 		return "a policy there does", true
 	case len(policies) == 1:
@@ -92,6 +77,41 @@ func refuser(c *policy.Change, x *halfOpen) (words string, repairable bool) {
 		policies = append(policies[:maxPolicies], fmt.Sprintf("+%d", n-maxPolicies))
 	}
 	return "policies " + strings.Join(policies, ", ") + " do", true
+}
+
+// refusing lists the NetworkPolicies that decide at the first peer's side, or gives what denies the connection above them.
+func refusing(c *policy.Change, x *halfOpen) (policies []string, tier *connectivity.PolicyVerdict) {
+	d := netpol.Ingress + netpol.Egress - x.direction
+	add := func(namespace, name string) {
+		if namespace != c.Namespace {
+			name = namespace + "/" + name
+		}
+		policies = append(policies, name)
+	}
+	if c.After.Tiers() == nil { // then no more than their names is told of what an explanation holds
+		e := c.After.Endpoint(x.peers[0])
+		for _, p := range c.After.Policies(e.Namespace) {
+			if p.Isolates[d] && p.Selects(e) {
+				add(p.Namespace, p.Name)
+			}
+		}
+		return policies, nil
+	}
+	first := x.refused.Ranges()[0]
+	ends := [2]connectivity.Endpoint{endpointOf(x.peers[0]), endpointOf(x.subjects[0].Workload)} // source, destination
+	if x.direction == netpol.Egress {
+		ends[0], ends[1] = ends[1], ends[0]
+	}
+	e := connectivity.Explain(c.After, ends[0], ends[1], &netpol.Port{Protocol: first.Protocol, Number: first.First})
+	for _, p := range e.Sides[d].Policies {
+		if p.Namespace == "" && denies(&p) {
+			return nil, &p
+		}
+		if p.Namespace != "" {
+			add(p.Namespace, p.Name)
+		}
+	}
+	return policies, nil
 }
 
 func denies(p *connectivity.PolicyVerdict) bool {

@@ -1,6 +1,7 @@
 package guardrails
 
 import (
+	"maps"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,14 +36,11 @@ func identify(w *cluster.Workload) metav1.LabelSelector {
 // identifyAll selects the pods of all the workloads: by the labels of one, or by the values of a label key that all of
 // them have. ok is false where neither does.
 func identifyAll(workloads []*cluster.Workload) (s metav1.LabelSelector, ok bool) {
-	selectors := map[string]metav1.LabelSelector{}
-	for _, w := range workloads {
-		one := identify(w)
-		selectors[metav1.FormatLabelSelector(&one)] = one
+	if len(workloads) == 0 {
+		return s, false
 	}
-	if len(selectors) == 1 {
-		for _, s = range selectors {
-		}
+	s = identify(workloads[0])
+	if !slices.ContainsFunc(workloads[1:], func(w *cluster.Workload) bool { return !maps.Equal(identify(w).MatchLabels, s.MatchLabels) }) {
 		return s, len(s.MatchLabels) > 0
 	}
 	for _, k := range nameKeys {
