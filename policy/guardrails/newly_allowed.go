@@ -21,7 +21,7 @@ func (x *exposures) newlyAllowed(want allowance, d netpol.Direction, s *policy.S
 			}
 			var held []netip.Prefix
 			for _, within := range want.addresses {
-				held = append(held, before.addresses(within)...)
+				held = before.appendAddresses(held, within)
 			}
 			if len(held) == 0 {
 				continue

@@ -78,12 +78,17 @@ func halves(p netip.Prefix) (low, high netip.Prefix) {
 }
 
 // held gives the addresses of within that the block allows.
-func held(b *netpol.IPBlock, within netip.Prefix) []netip.Prefix {
+func held(b *netpol.IPBlock, within netip.Prefix) []netip.Prefix { return appendHeld(nil, b, within) }
+
+func appendHeld(to []netip.Prefix, b *netpol.IPBlock, within netip.Prefix) []netip.Prefix {
 	both, ok := common(b.CIDR, within)
-	if !ok {
-		return nil
+	switch {
+	case !ok:
+		return to
+	case !slices.ContainsFunc(b.Except, func(x netip.Prefix) bool { return overlap(x, both) }):
+		return append(to, both)
 	}
-	return withoutAll([]netip.Prefix{both}, b.Except)
+	return append(to, withoutAll([]netip.Prefix{both}, b.Except)...)
 }
 
 // shortest writes the union of the sets with as few prefixes as can be, the largest first.

@@ -28,13 +28,17 @@ var notPublic = [...]netip.Prefix{
 type publicSpace struct {
 	approved []netip.Prefix
 	parts    map[*netpol.IPBlock][]netip.Prefix
-	all      [2][]netip.Prefix // by IP family as internet has them, once they are needed
+	all      [2][]netip.Prefix // by IP family as internet has them
+	known    [2]bool           // whether all is made
 }
 
 // part gives the public addresses that the block allows, but for the approved ones. They must not be changed.
 func (s *publicSpace) part(b *netpol.IPBlock) []netip.Prefix {
 	out, done := s.parts[b]
 	if !done {
+		if i := slices.Index(internet[:2], b.CIDR); i >= 0 && len(b.Except) == 0 {
+			return s.public(i)
+		}
 		out = publicPart(b, s.approved)
 		if s.parts == nil {
 			s.parts = map[*netpol.IPBlock][]netip.Prefix{}
@@ -44,16 +48,21 @@ func (s *publicSpace) part(b *netpol.IPBlock) []netip.Prefix {
 	return out
 }
 
+// public gives the public addresses of one of the IP families as internet has them.
+func (s *publicSpace) public(family int) []netip.Prefix {
+	if !s.known[family] {
+		s.all[family], s.known[family] = publicPart(&netpol.IPBlock{CIDR: internet[family]}, s.approved), true
+	}
+	return s.all[family]
+}
+
 // whole reports whether the set holds all public addresses of the IP family of some of its own.
 func (s *publicSpace) whole(set []netip.Prefix) bool {
 	for i, all := range internet[:2] { // what is behind NAT64 is IPv4 once more
 		if !slices.ContainsFunc(set, func(p netip.Prefix) bool { return p.Addr().Is4() == all.Addr().Is4() }) {
 			continue
 		}
-		if s.all[i] == nil {
-			s.all[i] = publicPart(&netpol.IPBlock{CIDR: all}, s.approved)
-		}
-		if len(s.all[i]) > 0 && !leaves(s.all[i], set) {
+		if public := s.public(i); len(public) > 0 && !leaves(public, set) {
 			return true
 		}
 	}

@@ -30,11 +30,13 @@ func (s *spot) block() *netpol.IPBlock {
 }
 
 // addresses gives what the spot allows of within.
-func (s *spot) addresses(within netip.Prefix) []netip.Prefix {
+func (s *spot) addresses(within netip.Prefix) []netip.Prefix { return s.appendAddresses(nil, within) }
+
+func (s *spot) appendAddresses(to []netip.Prefix, within netip.Prefix) []netip.Prefix {
 	if b := s.block(); b != nil {
-		return held(b, within)
+		return appendHeld(to, b, within)
 	}
-	return []netip.Prefix{within}
+	return append(to, within)
 }
 
 // ranges lists the spots of the policy that allow addresses in direction d.
