@@ -33,7 +33,7 @@ func NewBuilder(o Options) *Builder {
 		tiers: map[string]*netpol.TierPolicy{}, extras: map[Resource]map[string]*Extra{}, changedExtras: map[Resource]bool{},
 	}
 	b.last = &Snapshot{options: o, index: &namespaceIndex{}}
-	b.last.resolver = findResolver(b.last)
+	b.last.resolver, b.last.network = findResolver(b.last), findNetwork(b.last)
 	return b
 }
 
@@ -177,6 +177,7 @@ func (b *Builder) Snapshot() *Snapshot {
 	if b.retier {
 		out.tiers = netpol.NewTiers(slices.Collect(maps.Values(b.tiers)))
 	}
+	renetwork := b.changedExtras[Nodes] || b.changedExtras[ServiceCIDRs]
 	out.extras = b.publishExtras(out.extras)
 	out.stats.Extras = 0
 	for _, set := range out.extras {
@@ -218,6 +219,9 @@ func (b *Builder) Snapshot() *Snapshot {
 	}
 	if b.dirty[systemNamespace] || b.dirty[openshiftDNS] || b.dirty[b.options.Resolver.Namespace] {
 		out.resolver = findResolver(&out)
+	}
+	if renetwork || slices.ContainsFunc(agentNamespaces[:], func(name string) bool { return b.dirty[name] }) {
+		out.network = findNetwork(&out)
 	}
 	b.dirty, b.labels, b.retier, b.last = map[string]bool{}, false, false, &out
 	return &out

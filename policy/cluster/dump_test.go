@@ -63,6 +63,7 @@ func dumpContents(s *Snapshot) string {
 	r := *s.Resolver()
 	r.Backends = nil
 	fmt.Fprintf(&b, "resolver %+v known %v name %s\n", r, s.Resolver().Known(), r.Name())
+	fmt.Fprintf(&b, "network %+v\n", *s.Network())
 	return b.String()
 }
 

@@ -159,6 +159,8 @@ type Node struct {
 	PodRanges []netip.Prefix
 	// ControlPlane says that the node is labelled as one.
 	ControlPlane bool
+	// Version is that of the node's kubelet, such as "v1.33.1+k3s1".
+	Version string
 }
 
 // ServiceCIDR is what is kept of a ServiceCIDR: ranges of the Services' cluster IPs.

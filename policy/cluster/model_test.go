@@ -123,6 +123,9 @@ func randomOptions(rng *rand.Rand) Options {
 	if rng.IntN(3) == 0 {
 		o.Resolver.Addresses = []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("1.1.1.1")}
 	}
+	if rng.IntN(5) == 0 {
+		o.Network = NetworkOverride{Plugin: pick(rng, Plugins()...), PodRanges: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")}}
+	}
 	return o
 }
 
@@ -199,8 +202,10 @@ func (m *model) randomTemplate() *Template {
 	}
 	spec := corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": pick(rng, "api", "db")}},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{Args: pick(rng, []string{"-localip", "169.254.20.10,10.96.0.10"},
-			[]string{"-localip=169.254.1.1"}, nil)}}},
+		Spec: corev1.PodSpec{HostNetwork: rng.IntN(2) == 0, Containers: []corev1.Container{{
+			Name: pick(rng, "calico-node", "kube-flannel", "main"), Image: pick(rng, "calico/node:v3.28.0", "calico/node:v3.1.0", "x"),
+			Args: pick(rng, []string{"-localip", "169.254.20.10,10.96.0.10"}, []string{"-localip=169.254.1.1"}, nil),
+		}}},
 	}
 	var obj any
 	switch pick(rng, TemplateKinds[:]...) {

@@ -78,8 +78,9 @@ func (n *namespaceState) publish(foreignKeys map[string]bool) *Namespace {
 			out.Templates = append(out.Templates, t.Workload)
 		}
 		if len(t.localDNS) > 0 {
-			out.localDNS = append(out.localDNS, localCache{t.Workload.Name, t.localDNS})
+			out.localDNS = append(out.localDNS, localCache{t.Workload.Name, t.localDNS, t.asked})
 		}
+		out.agents = append(out.agents, t.agents...)
 	}
 	slices.SortFunc(out.Templates, compareWorkloads)
 	for _, g := range n.groups {

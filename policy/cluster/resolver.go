@@ -41,6 +41,8 @@ type Resolver struct {
 	Backends []ResolverBackend
 	// Local are addresses that no pod selector can match: node-local caches and configured servers.
 	Local []netip.Addr
+	// Asked are those of Local that the pods' resolv.conf is known to name, and that are of one node alone: link-local ones.
+	Asked []netip.Addr
 }
 
 // ResolverBackend is a set of the resolver's pods that no policy can tell apart.
@@ -81,11 +83,17 @@ func (s *Snapshot) Resolver() *Resolver { return &s.resolver }
 type localCache struct {
 	name      string
 	addresses []netip.Addr
+	asked     bool // the pods' resolv.conf names the addresses
 }
 
 // findResolver looks for the DNS Service: the configured one, or the one whose name or label says so.
 func findResolver(s *Snapshot) Resolver {
 	r := Resolver{Local: slices.Clone(s.options.Resolver.Addresses)}
+	for _, a := range r.Local {
+		if a.IsLinkLocalUnicast() {
+			r.Asked = append(r.Asked, a)
+		}
+	}
 	var found *Service
 	if o := s.options.Resolver; o.Service != "" {
 		if n := s.Namespace(o.Namespace); n != nil {
@@ -109,10 +117,14 @@ func findResolver(s *Snapshot) Resolver {
 	if n := s.Namespace(systemNamespace); n != nil {
 		for _, c := range n.localDNS {
 			r.Local = append(r.Local, c.addresses...)
+			if c.asked {
+				r.Asked = append(r.Asked, c.addresses...)
+			}
 		}
 	}
 	slices.SortFunc(r.Local, netip.Addr.Compare)
-	r.Local = slices.Compact(r.Local)
+	slices.SortFunc(r.Asked, netip.Addr.Compare)
+	r.Local, r.Asked = slices.Compact(r.Local), slices.Compact(r.Asked)
 	if found == nil {
 		return r
 	}

@@ -26,6 +26,7 @@ type Snapshot struct {
 	names    []string // sorted
 	index    *namespaceIndex
 	resolver Resolver
+	network  *Network
 	options  Options
 	tiers    *netpol.Tiers
 	extras   map[Resource]*extraSet
@@ -39,6 +40,8 @@ type Snapshot struct {
 type Options struct {
 	// Resolver overrides the discovery of the cluster's DNS resolver.
 	Resolver ResolverOverride
+	// Network overrides the discovery of the network plugin and of the ranges of addresses.
+	Network NetworkOverride
 }
 
 // Stats count what a snapshot holds.
@@ -67,6 +70,7 @@ type Namespace struct {
 	splitKeys map[string]bool
 	pods      int
 	localDNS  []localCache
+	agents    []agent  // kept only where network plugins are installed
 	backends  backends // kept only where a resolver may live
 	coverage  *coverage
 }

@@ -25,6 +25,8 @@ type Template struct {
 	Controlled bool
 
 	localDNS []netip.Addr
+	asked    bool // the pods' resolv.conf names localDNS
+	agents   []agent
 }
 
 // PodTemplate gives the object's metadata, kind and pod template; ok is false for a kind that has none.
@@ -69,14 +71,17 @@ func NewTemplate(kind string, meta *metav1.ObjectMeta, spec *corev1.PodTemplateS
 		t.Controlled = slices.Contains(TemplateKinds[:], maker.Kind)
 	}
 	if kind == "DaemonSet" && meta.Namespace == systemNamespace && (meta.Name == "node-local-dns" || spec.Labels["k8s-app"] == "node-local-dns") {
-		t.localDNS = localDNS(spec)
+		t.localDNS, t.asked = localDNS(spec)
+	}
+	if kind == "DaemonSet" && mayRunAgents(meta.Namespace) {
+		t.agents = agentsOf(meta.Namespace, meta.Name, spec)
 	}
 	return t
 }
 
 func (t *Template) equal(other *Template) bool {
 	a, b := t.Workload, other.Workload
-	return t.Controlled == other.Controlled && slices.Equal(t.localDNS, other.localDNS) && a.Namespace == b.Namespace &&
+	return t.Controlled == other.Controlled && t.asked == other.asked && slices.Equal(t.localDNS, other.localDNS) && slices.Equal(t.agents, other.agents) && a.Namespace == b.Namespace &&
 		a.Kind == b.Kind && a.Name == b.Name && maps.Equal(a.Labels, b.Labels) && slices.Equal(a.Ports, b.Ports) &&
 		a.HostNetwork == b.HostNetwork && a.DNSPolicy == b.DNSPolicy && *a.made == *b.made
 }
@@ -102,11 +107,15 @@ func (w *Workload) Pod(name string) *Pod {
 // Source: https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/
 const nodeLocalDNS = "169.254.20.10"
 
-// localDNS reads the addresses that NodeLocal DNSCache listens on from its -localip argument.
-func localDNS(spec *corev1.PodTemplateSpec) []netip.Addr {
-	var out []netip.Addr
+// localDNS reads the addresses that NodeLocal DNSCache listens on from its -localip argument. asked says that the pods'
+// resolv.conf names them: kubelet has to be told where the cache has link-local addresses alone, as it must with kube-proxy in
+// IPVS mode. A cache that listens on the DNS Service's address too takes its queries over, and one without an interface of its
+// own gets them redirected.
+func localDNS(spec *corev1.PodTemplateSpec) (out []netip.Addr, asked bool) {
+	asked = spec.Spec.HostNetwork
 	for i := range spec.Spec.Containers {
 		args := append(append([]string{}, spec.Spec.Containers[i].Command...), spec.Spec.Containers[i].Args...)
+		asked = asked && argument(&spec.Spec.Containers[i], "setupinterface") != "false"
 		for j, arg := range args {
 			value, joined := strings.CutPrefix(strings.TrimLeft(arg, "-"), "localip=")
 			if !joined {
@@ -123,7 +132,7 @@ func localDNS(spec *corev1.PodTemplateSpec) []netip.Addr {
 		}
 	}
 	if len(out) == 0 {
-		out = append(out, netip.MustParseAddr(nodeLocalDNS))
+		return []netip.Addr{netip.MustParseAddr(nodeLocalDNS)}, false
 	}
-	return out
+	return out, asked && !slices.ContainsFunc(out, func(a netip.Addr) bool { return !a.IsLinkLocalUnicast() })
 }

@@ -60,6 +60,11 @@ type Config struct {
 	// and NodeLocal DNS by itself; what is set here replaces what it finds.
 	Resolver Resolver `json:"resolver"`
 
+	// The network that policies govern. Bulkhead finds the network plugin, and
+	// the ranges of nodes and ServiceCIDRs, by itself; what is set here replaces
+	// what it finds.
+	Network Network `json:"network"`
+
 	// What the metrics tell.
 	Metrics MetricsConfig `json:"metrics"`
 
@@ -93,6 +98,29 @@ type Resolver struct {
 	// Further IP addresses that the pods' resolv.conf names, for example the
 	// link-local address of a node cache.
 	Addresses []netip.Addr `json:"addresses,omitempty"`
+}
+
+// Network says what enforces NetworkPolicy, and which addresses are in the
+// cluster.
+type Network struct {
+	// The network plugin that enforces NetworkPolicy, for example cilium. Where
+	// several run it is the one that enforces. Empty means the one that Bulkhead
+	// finds.
+	Plugin string `json:"plugin,omitempty" jsonschema:"enum=,enum=antrea,enum=aws-vpc-cni,enum=azure-npm,enum=calico,enum=canal,enum=cilium,enum=flannel,enum=gke-dataplane-v2,enum=k3s,enum=kindnet,enum=kube-network-policies,enum=kube-ovn,enum=kube-router,enum=openshift-sdn,enum=ovn-kubernetes,enum=weave"`
+
+	// The ranges that pods get their addresses from, as CIDRs.
+	PodRanges []netip.Prefix `json:"podRanges,omitempty"`
+
+	// The ranges that Services get their cluster IPs from, as CIDRs.
+	ServiceRanges []netip.Prefix `json:"serviceRanges,omitempty"`
+}
+
+// Plugins lists the names that Network.Plugin may have.
+func Plugins() []string {
+	return []string{
+		"antrea", "aws-vpc-cni", "azure-npm", "calico", "canal", "cilium", "flannel", "gke-dataplane-v2", "k3s", "kindnet",
+		"kube-network-policies", "kube-ovn", "kube-router", "openshift-sdn", "ovn-kubernetes", "weave",
+	}
 }
 
 // ServiceReference names a Service.

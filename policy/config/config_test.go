@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -98,6 +99,10 @@ exempt:
 resolver:
   service: {namespace: openshift-dns, name: dns-default}
   addresses: [169.254.20.10, "fd00:10:96::a"]
+network:
+  plugin: cilium
+  podRanges: [10.244.0.0/16, "fd00:10:244::/56"]
+  serviceRanges: [10.96.0.0/12]
 metrics: {namespaceLabel: true}
 guardrails:
   dns-cut: {action: Off}
@@ -131,6 +136,11 @@ guardrails:
 		Resolver: Resolver{
 			Service:   &ServiceReference{Namespace: "openshift-dns", Name: "dns-default"},
 			Addresses: []netip.Addr{netip.MustParseAddr("169.254.20.10"), netip.MustParseAddr("fd00:10:96::a")},
+		},
+		Network: Network{
+			Plugin:        "cilium",
+			PodRanges:     []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16"), netip.MustParsePrefix("fd00:10:244::/56")},
+			ServiceRanges: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")},
 		},
 		Metrics: MetricsConfig{NamespaceLabel: true},
 		Guardrails: map[string]GuardrailConfig{
@@ -194,6 +204,8 @@ func TestHashFollowsTheMeaning(t *testing.T) {
 	for _, other := range []string{
 		"maximumAction: Deny\n",
 		"discloseOtherNamespaces: true\n",
+		"network: {plugin: calico}\n",
+		"network: {podRanges: [10.244.0.0/16]}\n",
 		"guardrails: {dns-cut: {action: Warn}}\n",
 		"guardrails: {metadata-open: {parameters: {addresses: []}}}\n",
 		"guardrails: {metadata-open: {parameters: {below: {action: Deny}}}}\n",
@@ -246,5 +258,17 @@ func TestActionOrder(t *testing.T) {
 	}
 	if Action("deny").Valid() || Action("").Valid() {
 		t.Error("actions are spelled exactly")
+	}
+}
+
+// TestPluginsInTheSchema: the schema's list of network plugins is the one that is checked.
+func TestPluginsInTheSchema(t *testing.T) {
+	f, _ := reflect.TypeFor[Network]().FieldByName("Plugin")
+	want := "enum="
+	for _, name := range Plugins() {
+		want += ",enum=" + name
+	}
+	if got := f.Tag.Get("jsonschema"); got != want {
+		t.Errorf("the schema says %q, want %q", got, want)
 	}
 }

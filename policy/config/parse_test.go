@@ -44,8 +44,8 @@ func TestParseErrors(t *testing.T) {
 		{name: "unknown field, near", text: "maximumActoin: Deny", want: []string{`line 3: maximumActoin: "maximumActoin" is not a field here; did you mean "maximumAction"?`}},
 		{name: "unknown field, case", text: "docsUrl: x", want: []string{`line 3: docsUrl: "docsUrl" is not a field here; did you mean "docsURL"?`}},
 		{name: "unknown field, far", text: "exempt: {workloads: []}", want: []string{`line 3: exempt.workloads: "workloads" is not a field here; known here: namespaces, users, groups`}},
-		{name: "unexported field", text: "settings: {}", want: []string{`line 3: settings: "settings" is not a field here; known here: apiVersion, kind, maximumAction, errorAction, docsURL, discloseOtherNamespaces, exempt, resolver, metrics, guardrails`}},
-		{name: "unknown field with control characters", text: `"a\u001b[31m\u202e": 1`, want: []string{`line 3: ["a\x1b[31m\u202e"]: "a\x1b[31m\u202e" is not a field here; known here: apiVersion, kind, maximumAction, errorAction, docsURL, discloseOtherNamespaces, exempt, resolver, metrics, guardrails`}},
+		{name: "unexported field", text: "settings: {}", want: []string{`line 3: settings: "settings" is not a field here; known here: apiVersion, kind, maximumAction, errorAction, docsURL, discloseOtherNamespaces, exempt, resolver, network, metrics, guardrails`}},
+		{name: "unknown field with control characters", text: `"a\u001b[31m\u202e": 1`, want: []string{`line 3: ["a\x1b[31m\u202e"]: "a\x1b[31m\u202e" is not a field here; known here: apiVersion, kind, maximumAction, errorAction, docsURL, discloseOtherNamespaces, exempt, resolver, network, metrics, guardrails`}},
 		{name: "duplicate key", text: "metrics: {}\nmaximumAction: Deny\nmetrics: {}", want: []string{`line 5: metrics: the key "metrics" is already on line 3; keep one of them`}},
 		{name: "duplicate guardrail", text: "guardrails:\n  dns-cut: {}\n  dns-cut: {action: Off}", want: []string{`line 5: guardrails.dns-cut: the key "dns-cut" is already on line 4; keep one of them`}},
 		{name: "key that is no string", text: "exempt: {1: a}\n? [x]\n: y", want: []string{
@@ -155,6 +155,25 @@ func TestParseErrors(t *testing.T) {
 			`line 5: resolver.addresses[4]: "::ffff:10.0.0.1" is an IPv4 address in IPv6 form; write "10.0.0.1"`,
 			`line 5: resolver.addresses[5]: "0.0.0.0" is not the address of a host; write the address that the pods' resolv.conf names`,
 			`line 5: resolver.addresses[6]: is empty; write an IP address or remove it`,
+		}},
+
+		// Network.
+		{name: "network", text: `network:
+  plugin: Cillium
+  podRange: [10.244.0.0/16]
+  podRanges: [10.244.0.0/16, 10.244.0.0/16, 10.244.1.0/16, 10.244.0.0, "::ffff:10.0.0.0/112", ""]
+  serviceRanges: [0.0.0.0/0, 10.96.0.0/12]`, want: []string{
+			`line 4: network.plugin: "Cillium" is not a network plugin that is known here; did you mean "cilium"?`,
+			`line 5: network.podRange: "podRange" is not a field here; did you mean "podRanges"?`,
+			`line 6: network.podRanges[1]: "10.244.0.0/16" is already entry 0; keep one of them`,
+			`line 6: network.podRanges[2]: "10.244.1.0/16" has bits beyond its mask; write "10.244.0.0/16"`,
+			`line 6: network.podRanges[3]: "10.244.0.0" is not valid: netip.ParsePrefix("10.244.0.0"): no '/'`,
+			`line 6: network.podRanges[4]: "::ffff:10.0.0.0/112" is an IPv4 range in IPv6 form; write the IPv4 range`,
+			`line 6: network.podRanges[5]: is empty; write a CIDR such as 10.244.0.0/16 or remove it`,
+			`line 7: network.serviceRanges[0]: "0.0.0.0/0" is every address; write the cluster's range`,
+		}},
+		{name: "network plugin of the wrong type", text: "network: {plugin: [calico]}", want: []string{
+			`line 3: network.plugin: must be a string, but is a list`,
 		}},
 
 		// Link.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -25,6 +26,7 @@ func (d *decoder) validate(c *Config) {
 	d.docsURL(c)
 	d.exempt(c.Exempt)
 	d.resolver(c.Resolver)
+	d.network(c.Network)
 	for _, spec := range d.specs {
 		validator, ok := c.Guardrails[spec.Slug].Parameters.(ParameterValidator)
 		if !ok {
@@ -155,6 +157,38 @@ func (d *decoder) resolver(r Resolver) {
 			d.add(at, fmt.Sprintf("%s is already entry %d", quote(addr.String()), earlier), "keep one of them")
 		}
 		first[addr] = i
+	}
+}
+
+func (d *decoder) network(n Network) {
+	path := field.NewPath("network")
+	if at := path.Child("plugin"); n.Plugin != "" && !d.faulty[at.String()] && !slices.Contains(Plugins(), n.Plugin) {
+		d.add(at, quote(n.Plugin)+" is not a network plugin that is known here", suggest(n.Plugin, Plugins()))
+	}
+	d.ranges(path.Child("podRanges"), n.PodRanges)
+	d.ranges(path.Child("serviceRanges"), n.ServiceRanges)
+}
+
+// ranges checks a list of CIDRs.
+func (d *decoder) ranges(path *field.Path, ranges []netip.Prefix) {
+	first := map[netip.Prefix]int{}
+	for i, r := range ranges {
+		at := path.Index(i)
+		earlier, duplicate := first[r]
+		switch {
+		case d.faulty[at.String()]:
+		case !r.IsValid():
+			d.add(at, "is empty", "write a CIDR such as 10.244.0.0/16 or remove it")
+		case r.Addr().Is4In6():
+			d.add(at, quote(r.String())+" is an IPv4 range in IPv6 form", "write the IPv4 range")
+		case r != r.Masked():
+			d.add(at, quote(r.String())+" has bits beyond its mask", fmt.Sprintf("write %q", r.Masked()))
+		case r.Bits() == 0:
+			d.add(at, quote(r.String())+" is every address", "write the cluster's range")
+		case duplicate:
+			d.add(at, fmt.Sprintf("%s is already entry %d", quote(r.String()), earlier), "keep one of them")
+		}
+		first[r] = i
 	}
 }
 

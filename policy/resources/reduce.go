@@ -116,7 +116,7 @@ func endpointSlice(o *discoveryv1.EndpointSlice) *cluster.Extra {
 var controlPlaneLabels = [...]string{"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"}
 
 func node(o *corev1.Node) *cluster.Node {
-	out := &cluster.Node{Name: o.Name, PodRanges: prefixes(o.Spec.PodCIDRs)}
+	out := &cluster.Node{Name: o.Name, PodRanges: prefixes(o.Spec.PodCIDRs), Version: o.Status.NodeInfo.KubeletVersion}
 	if len(o.Spec.PodCIDRs) == 0 && o.Spec.PodCIDR != "" {
 		out.PodRanges = prefixes([]string{o.Spec.PodCIDR})
 	}
