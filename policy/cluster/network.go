@@ -97,7 +97,7 @@ func (n *Network) findPlugins(s *Snapshot, configured Plugin) {
 		if p := a.profile(); i == 0 {
 			n.Profile = p
 		} else {
-			n.Profile = n.Profile.agree(p)
+			n.Profile = n.agree(p)
 		}
 		n.Enforcers = append(n.Enforcers, a.plugin)
 	}

@@ -14,6 +14,8 @@ func All() []policy.Guardrail {
 		connectivityDiff,
 		dnsCut,
 		dnsDeadPeer,
+		dnsPortUsed,
+		dnsResolver,
 		dnsTCP,
 		dualStackGap,
 		exceptDefeated,

@@ -2,6 +2,7 @@ package guardrails
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +19,16 @@ import (
 // resolver answers. What cannot be known counts as reached: whether a plugin compares an ipBlock with the Service's
 // address or with a pod's, before or after translation, differs from plugin to plugin.
 func reachesResolver(side *policy.Coverage, r *cluster.Resolver, protocol corev1.Protocol) bool {
+	if reachesBackends(side, r, protocol) || reachesLocal(side, r, protocol) {
+		return true
+	}
+	return slices.ContainsFunc(r.ServiceAddresses, func(a netip.Addr) bool {
+		return side.Admits(netpol.Egress, address(a), netpol.Port{Protocol: protocol, Number: max(r.ServicePort, 1)})
+	})
+}
+
+// reachesBackends is reachesResolver for the resolver's pods alone.
+func reachesBackends(side *policy.Coverage, r *cluster.Resolver, protocol corev1.Protocol) bool {
 	if !side.Isolated(netpol.Egress) {
 		return true
 	}
@@ -28,10 +39,13 @@ func reachesResolver(side *policy.Coverage, r *cluster.Resolver, protocol corev1
 			return true
 		}
 	}
-	for _, a := range r.ServiceAddresses {
-		if side.Admits(netpol.Egress, address(a), netpol.Port{Protocol: protocol, Number: max(r.ServicePort, 1)}) {
-			return true
-		}
+	return false
+}
+
+// reachesLocal is reachesResolver for addresses that no pod selector matches.
+func reachesLocal(side *policy.Coverage, r *cluster.Resolver, protocol corev1.Protocol) bool {
+	if !side.Isolated(netpol.Egress) {
+		return true
 	}
 	for _, a := range r.Local {
 		if side.Admits(netpol.Egress, address(a), netpol.Port{Protocol: protocol, Number: dnsPort}) {
