@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,8 @@ func mayRunAgents(namespace string) bool { return slices.Contains(agentNamespace
 
 // version is the first two numbers of a version; the zero value is one that is not known.
 type version struct{ major, minor int }
+
+func (v version) String() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
 
 func (v version) before(other version) bool {
 	return v.major < other.major || v.major == other.major && v.minor < other.minor

@@ -24,6 +24,8 @@ type Network struct {
 	Plugins []Plugin
 	// Enforcers are those of them that enforce NetworkPolicy or may do so.
 	Enforcers []Plugin
+	// Version of the only one of them, such as "1.15"; empty where it is not known.
+	Version string
 	// Searched says that the cluster's own DaemonSets were there to be looked through, so that not finding any plugin among
 	// them tells something.
 	Searched bool
@@ -100,6 +102,9 @@ func (n *Network) findPlugins(s *Snapshot, configured Plugin) {
 			n.Profile = n.agree(p)
 		}
 		n.Enforcers = append(n.Enforcers, a.plugin)
+	}
+	if len(enforcing) == 1 && enforcing[0].version != (version{}) {
+		n.Version = enforcing[0].version.String()
 	}
 	slices.Sort(n.Plugins)
 	slices.Sort(n.Enforcers)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"net/netip"
+	"slices"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +22,8 @@ type Service struct {
 	Type corev1.ServiceType
 	// ExternalLocal says that traffic from outside keeps its source address: externalTrafficPolicy is Local.
 	ExternalLocal bool
+	// Direct says that its load balancer sends connections to the pods and not to nodes.
+	Direct bool
 	// Labels of the Service itself, which ServiceMonitors select by.
 	Labels labels.Set
 	// Scraped says that the annotation prometheus.io/scrape asks for scrapes, and ScrapePort on which port; 0 is all of them.
@@ -59,6 +62,7 @@ func (p ServicePort) TargetPort(w *Workload) uint16 {
 func ServiceOf(s *corev1.Service) *Service {
 	out := &Service{Namespace: unique.Make(s.Namespace).Value(), Name: s.Name, Selector: packed(s.Spec.Selector), dns: dnsRank(s)}
 	out.Type, out.ExternalLocal, out.Labels = s.Spec.Type, s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal, packed(s.Labels)
+	out.Direct = direct(s.Annotations)
 	out.Scraped, out.ScrapePort = scrapeAnnotations(s.Annotations)
 	for _, ip := range s.Spec.ClusterIPs {
 		if a, err := netip.ParseAddr(ip); err == nil {
@@ -83,6 +87,20 @@ func ServiceOf(s *corev1.Service) *Service {
 		})
 	}
 	return out
+}
+
+// directAnnotations are those, each with its value, by which load balancers are told to send connections to the pods. Sources:
+// https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/service/annotations/ (the first two),
+// https://www.alibabacloud.com/help/en/ack/ (the third), https://cloud.tencent.com/document/product/457 (the last).
+var directAnnotations = [...][2]string{
+	{"service.beta.kubernetes.io/aws-load-balancer-nlb-target-type", "ip"},
+	{"service.beta.kubernetes.io/aws-load-balancer-type", "nlb-ip"},
+	{"service.beta.kubernetes.io/backend-type", "eni"},
+	{"service.cloud.tencent.com/direct-access", "true"},
+}
+
+func direct(annotations map[string]string) bool {
+	return slices.ContainsFunc(directAnnotations[:], func(a [2]string) bool { return annotations[a[0]] == a[1] })
 }
 
 // dnsRank tells how surely s is the cluster's resolver: by the name that kubeadm and the hosted clusters give it, by
