@@ -27,6 +27,9 @@ type Guardrail struct {
 	DefaultAction config.Action
 	// LiveOnly bounds the action to Warn for violations that hit no live pod.
 	LiveOnly bool
+	// Once says that a violation is about the cluster as it is and not about the change. Whoever judges many changes at once
+	// reports it once.
+	Once bool
 	// NewParameters gives the guardrail's parameters with their defaults, as a pointer to a struct. nil means that it
 	// has none.
 	NewParameters func() any

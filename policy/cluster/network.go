@@ -65,7 +65,7 @@ func findNetwork(s *Snapshot) *Network {
 // findPlugins fills in the plugins and the profile.
 func (n *Network) findPlugins(s *Snapshot, configured Plugin) {
 	agents, searched := runningAgents(s)
-	n.Searched = searched
+	n.Searched = searched && !s.options.Partial
 	if configured != "" {
 		a := agent{configured, version{}, profiles()[configured].Enforces}
 		for _, found := range agents {

@@ -157,6 +157,10 @@ func TestNetworkSearched(t *testing.T) {
 	if !b.Snapshot().Network().Searched {
 		t.Error("kube-proxy is one of the cluster's own")
 	}
+	b.SetOptions(Options{Partial: true})
+	if b.Snapshot().Network().Searched {
+		t.Error("manifests are not all of a cluster")
+	}
 }
 
 func prefixesOf(texts ...string) []netip.Prefix {

@@ -42,6 +42,8 @@ type Options struct {
 	Resolver ResolverOverride
 	// Network overrides the discovery of the network plugin and of the ranges of addresses.
 	Network NetworkOverride
+	// Partial says that the objects are not all that the cluster holds, so that the lack of one tells nothing.
+	Partial bool
 }
 
 // Stats count what a snapshot holds.

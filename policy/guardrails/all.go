@@ -11,6 +11,7 @@ func All() []policy.Guardrail {
 		anyNamespaceIn,
 		baselineHalf,
 		baselineNullified,
+		cniInert,
 		connectivityDiff,
 		dnsCut,
 		dnsDeadPeer,

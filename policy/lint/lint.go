@@ -101,8 +101,12 @@ func (r *Report) Count(a config.Action) int {
 func Run(ctx context.Context, in *Input) *Report {
 	j := &judge{Input: in, ctx: ctx, base: map[manifest.Key]*manifest.Object{}}
 	for i := range in.Guardrails {
-		if in.Config.Settings(in.Guardrails[i].Slug).Action.Rank() >= config.Warn.Rank() {
-			j.guardrails = append(j.guardrails, in.Guardrails[i])
+		switch g := &in.Guardrails[i]; {
+		case in.Config.Settings(g.Slug).Action.Rank() < config.Warn.Rank():
+		case g.Once:
+			j.once = append(j.once, *g)
+		default:
+			j.guardrails = append(j.guardrails, *g)
 		}
 	}
 	for i := range in.Base {
@@ -119,6 +123,7 @@ func Run(ctx context.Context, in *Input) *Report {
 	}
 	final := j.inTurn(j.start(steps), steps)
 	j.others(final)
+	j.ofCluster(final, steps)
 	j.dropRepeated()
 	return j.report()
 }
@@ -128,6 +133,7 @@ type judge struct {
 	*Input
 	ctx         context.Context
 	guardrails  []policy.Guardrail
+	once        []policy.Guardrail // that speak of the cluster
 	base        map[manifest.Key]*manifest.Object
 	outcomes    []*outcome
 	done, total int
@@ -147,9 +153,13 @@ type outcome struct {
 
 // evaluate judges a change without trying any fix.
 func (j *judge) evaluate(object *manifest.Object, c *policy.Change) *outcome {
+	return j.evaluateWith(j.guardrails, object, c)
+}
+
+func (j *judge) evaluateWith(guardrails []policy.Guardrail, object *manifest.Object, c *policy.Change) *outcome {
 	c.Disclose = true // who lints has read all that there is
 	out := &outcome{object: object, change: c}
-	for _, g := range policy.Applicable(j.Config, j.guardrails, c) {
+	for _, g := range policy.Applicable(j.Config, guardrails, c) {
 		out.results = append(out.results, policy.Check(j.Config, g, c))
 	}
 	d := policy.Decide(j.Config, c, keepFixes(out.results, 0))
@@ -223,7 +233,9 @@ func (j *judge) start(steps []step) *cluster.Snapshot {
 	if !j.Live && !knowsResolver(objects, j.Config) {
 		objects = append(objects, resolver()...)
 	}
-	return manifest.Build(manifest.Running(objects), policy.SnapshotOptions(j.Config))
+	o := policy.SnapshotOptions(j.Config)
+	o.Partial = !j.Live
+	return manifest.Build(manifest.Running(objects), o)
 }
 
 // kept gives the objects of the base that pruning leaves.

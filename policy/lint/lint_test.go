@@ -298,3 +298,35 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		}
 	}
 }
+
+// TestClusterOnce: what is wrong with the cluster is said once, and with none of the orders of the policies.
+func TestClusterOnce(t *testing.T) {
+	flannel := "---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {namespace: kube-flannel, name: kube-flannel-ds}\nspec:\n  template:\n" +
+		"    spec: {containers: [{name: kube-flannel, image: 'example.com/flannel:v0.26.1'}]}\n"
+	proxy := strings.NewReplacer("kube-flannel-ds", "kube-proxy", "kube-flannel", "kube-system", "example.com/flannel", "x").Replace(flannel)
+	for _, c := range []struct {
+		name, config, against string
+		live                  bool
+		want                  []string
+	}{
+		{"by default it is for the audit log", "", flannel, true, nil},
+		{"as a warning", "guardrails: {cni-inert: {action: Warn}}", flannel, true, []string{"new.yaml:2 Warn cni-inert CREATE NetworkPolicy shop/a-deny"}},
+		{"with an enforcing plugin", "guardrails: {cni-inert: {action: Warn}}\nnetwork: {plugin: calico}", flannel, true, nil},
+		{"no plugin in a live cluster", "guardrails: {cni-inert: {action: Warn}}", proxy, true, []string{"new.yaml:2 Warn cni-inert CREATE NetworkPolicy shop/a-deny"}},
+		{"no plugin in other manifests", "guardrails: {cni-inert: {action: Warn}}", proxy, false, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := input(t, denyEgress+strings.Replace(denyIngress, "{name: wall}", "{namespace: web, name: wall}", 1)+denyIngress, c.against)
+			in.Live = c.live
+			in.Config = settings(t, c.config)
+			in.Guardrails = slices.DeleteFunc(guardrails.All(), func(g policy.Guardrail) bool { return g.Slug != "cni-inert" })
+			r := lint.Run(context.Background(), in)
+			if diff := cmp.Diff(c.want, said(r)); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+			if len(r.Judged) != 3 {
+				t.Errorf("%d objects were judged, want 3", len(r.Judged))
+			}
+		})
+	}
+}

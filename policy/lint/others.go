@@ -61,6 +61,19 @@ func sameToPolicies(a, b *cluster.Workload) bool {
 		slices.Equal(a.Ports, b.Ports)
 }
 
+// ofCluster judges the cluster itself, once: with the first policy that the manifests write.
+func (j *judge) ofCluster(final *cluster.Snapshot, steps []step) {
+	i := slices.IndexFunc(steps, func(s step) bool { return s.new != nil })
+	if i < 0 || len(j.once) == 0 || j.stopped {
+		return
+	}
+	c, err := policy.PolicyChange(final, steps[i].old, steps[i].new)
+	if err != nil {
+		panic(err) // the reader compiles every policy, and refuses one that does not
+	}
+	j.outcomes = append(j.outcomes, j.evaluateWith(j.once, steps[i].object, c))
+}
+
 // dropRepeated takes away what is said of a new workload where the same guardrail says it of a policy in the same
 // manifests: it is one mistake, and the policy is where it is mended.
 func (j *judge) dropRepeated() {

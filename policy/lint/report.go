@@ -27,7 +27,9 @@ func (j *judge) report() *Report {
 	slices.SortStableFunc(j.outcomes, func(a, b *outcome) int { return compareObjects(a.object, b.object) })
 	shown := make([]*outcome, 0, len(j.outcomes))
 	for _, o := range j.outcomes {
-		r.Judged = append(r.Judged, o.object)
+		if n := len(r.Judged); n == 0 || r.Judged[n-1] != o.object { // what speaks of the cluster comes beside the rest
+			r.Judged = append(r.Judged, o.object)
+		}
 		prints := fingerprints(o)
 		reported := false
 		for i := range o.findings {
