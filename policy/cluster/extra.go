@@ -71,7 +71,7 @@ type IngressClass struct {
 	Default bool
 }
 
-// HTTPRoute is what is kept of an HTTPRoute: its Gateways and the Services behind it.
+// HTTPRoute is what is kept of an HTTPRoute: its Gateways, without those that refuse it, and the Services behind it.
 // Source: gateway.networking.k8s.io/v1 HTTPRoute.
 type HTTPRoute struct {
 	Namespace, Name string

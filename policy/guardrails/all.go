@@ -22,6 +22,7 @@ func All() []policy.Guardrail {
 		endPort,
 		exceptDefeated,
 		forbiddenCIDR,
+		gatewayCut,
 		hostNetworkBypass,
 		hostNetworkPeer,
 		ipBlockInCluster,

@@ -2,6 +2,7 @@ package resources
 
 import (
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -53,6 +54,9 @@ func httpRoute(o *gatewayv1.HTTPRoute) *cluster.HTTPRoute {
 		if parent.Namespace != nil {
 			name.Namespace = string(*parent.Namespace)
 		}
+		if refused(o, name) {
+			continue
+		}
 		out.Gateways = append(out.Gateways, name)
 	}
 	for i := range o.Spec.Rules {
@@ -69,4 +73,26 @@ func httpRoute(o *gatewayv1.HTTPRoute) *cluster.HTTPRoute {
 		}
 	}
 	return out
+}
+
+// refused reports whether the Gateway's controller says that the Gateway does not take the route.
+// Source: gateway.networking.k8s.io/v1 RouteParentStatus.
+func refused(o *gatewayv1.HTTPRoute, gateway cluster.NamespacedName) bool {
+	said, accepted := false, false
+	for i := range o.Status.Parents {
+		parent := &o.Status.Parents[i]
+		namespace := o.Namespace
+		if parent.ParentRef.Namespace != nil {
+			namespace = string(*parent.ParentRef.Namespace)
+		}
+		if string(parent.ParentRef.Name) != gateway.Name || namespace != gateway.Namespace {
+			continue
+		}
+		for _, c := range parent.Conditions {
+			if c.Type == string(gatewayv1.RouteConditionAccepted) {
+				said, accepted = true, accepted || c.Status != metav1.ConditionFalse
+			}
+		}
+	}
+	return said && !accepted
 }

@@ -1,0 +1,112 @@
+package guardrails
+
+import (
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/bulkhead-dev/bulkhead/policy"
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
+	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+)
+
+// anyAdmitted reports whether the side's ingress lets some of the pods in.
+func anyAdmitted(s *cluster.Snapshot, pods []foundPods, side *policy.Coverage, port netpol.Port) bool {
+	return slices.ContainsFunc(pods, func(p foundPods) bool { return side.Admits(netpol.Ingress, s.Endpoint(p.Workload), port) })
+}
+
+// anyConnected reports whether some of the pods can connect: their own egress lets them out, and the side's ingress in.
+func anyConnected(s *cluster.Snapshot, pods []foundPods, side *policy.Coverage, port netpol.Port) bool {
+	return slices.ContainsFunc(pods, func(p foundPods) bool {
+		from := s.Endpoint(p.Workload)
+		return side.Admits(netpol.Ingress, from, port) &&
+			s.Tiers().Admitted(netpol.Egress, from, side.Endpoint, port, s.Policies(p.Namespace))
+	})
+}
+
+// losesIngress reports whether the change shuts the subject's ingress to the last of the pods that could connect before.
+// Nothing is lost where a rule admits an ipBlock: whether it holds the pods' addresses is not known.
+func losesIngress(c *policy.Change, s *policy.Subject, pods []foundPods, port netpol.Port) bool {
+	return len(pods) > 0 && (s.After.Isolated(netpol.Ingress) || c.After.Tiers() != nil) &&
+		!allowsBlock(&s.After, netpol.Ingress, port.Protocol, port.Number, anyBlock) &&
+		!anyAdmitted(c.After, pods, &s.After, port) && anyConnected(c.Before, pods, &s.Before, port)
+}
+
+// changedIngressField is where the change shuts the workloads' ingress: its rules, its subject or its directions.
+func changedIngressField(c *policy.Change, workloads []*cluster.Workload) string {
+	switch {
+	case c.NewPolicy == nil:
+		return ""
+	case !selectsAll(c.NewPolicy, workloads, c):
+		return "spec.podSelector"
+	case !c.NewPolicy.Isolates[netpol.Ingress]:
+		return "spec.policyTypes"
+	}
+	return "spec.ingress"
+}
+
+// admitFix lets the rules' peers in to the subjects, which are pods behind the Services: in the changed policy where it has
+// rules already and selects no other pods, else in a policy of its own that is applied before the change.
+func admitFix(c *policy.Change, cut []*policy.Subject, services []*cluster.Service, name string, rules []networkingv1.NetworkPolicyIngressRule) *policy.Fix {
+	if c.Object != nil && len(c.Object.Spec.Ingress) > 0 && c.NewPolicy.Isolates[netpol.Ingress] && selectsOnly(c, cut) {
+		fixed := c.Object.DeepCopy()
+		fixed.Spec.Ingress = append(fixed.Spec.Ingress, rules...)
+		return &policy.Fix{Say: "add under spec.ingress:", YAML: paste(rules), Instead: fixed}
+	}
+	first := newPolicy(c, name, selectCut(c, cut, netpol.Ingress, selectorsOf(services)))
+	first.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
+	first.Spec.Ingress = rules
+	return &policy.Fix{Say: "apply this policy first:", YAML: paste(first), First: []*networkingv1.NetworkPolicy{first}}
+}
+
+// selectsOnly reports whether the new policy selects the subjects and none beside them.
+func selectsOnly(c *policy.Change, cut []*policy.Subject) bool {
+	for i := range c.Subjects {
+		if s := &c.Subjects[i]; c.NewPolicy.Selects(s.After.Endpoint) != slices.Contains(cut, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// selectorsOf are the selectors of the Services.
+func selectorsOf(services []*cluster.Service) []labels.Set {
+	var out []labels.Set
+	for _, s := range services {
+		out = append(out, s.Selector)
+	}
+	return out
+}
+
+// selectCut selects the subjects by the labels where there is one set of them and all pods that have those are isolated in
+// direction d after the change, so that a policy isolates none beside them. Else it selects them by their own labels.
+func selectCut(c *policy.Change, cut []*policy.Subject, d netpol.Direction, by []labels.Set) metav1.LabelSelector {
+	if len(by) == 1 {
+		open := false
+		selector := by[0].AsSelectorPreValidated()
+		for _, w := range c.After.Candidates(c.After.Namespace(c.Namespace)) {
+			open = open || !w.HostNetwork && selector.Matches(w.Labels) &&
+				!netpol.Isolated(d, c.After.Endpoint(w), c.After.Policies(c.Namespace))
+		}
+		if !open {
+			return metav1.LabelSelector{MatchLabels: by[0]}
+		}
+	}
+	if narrow, ok := identifyAll(workloadsOf(cut)); ok {
+		return narrow
+	}
+	return selectorFor(c, cut, d)
+}
+
+// referredPort finds the port of the Service that a reference names by number or by name.
+func referredPort(svc *cluster.Service, ref intstr.IntOrString) (port cluster.ServicePort, ok bool) {
+	for _, p := range svc.Ports {
+		if ref.Type == intstr.Int && int32(p.Number) == ref.IntVal || ref.Type == intstr.String && p.Name == ref.StrVal {
+			return p, true
+		}
+	}
+	return cluster.ServicePort{}, false
+}
