@@ -44,6 +44,7 @@ func All() []policy.Guardrail {
 		protectedPolicy,
 		redundant,
 		rulesIgnored,
+		scrapeCut,
 		selectorEphemeral,
 		selectorNoPods,
 		servicePortUsed,
