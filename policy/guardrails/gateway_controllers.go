@@ -14,53 +14,6 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
-// backends finds the subjects behind Services of the change's namespace.
-type backends struct {
-	change   *policy.Change
-	services map[string]*cluster.Service
-	subjects map[*cluster.Service][]*policy.Subject
-	budget   int // of subjects to look at
-}
-
-func newBackends(c *policy.Change) *backends {
-	b := &backends{change: c, services: map[string]*cluster.Service{}, subjects: map[*cluster.Service][]*policy.Subject{}, budget: maxLookedAt}
-	for _, s := range c.After.Namespace(c.Namespace).Services {
-		b.services[s.Name] = s
-	}
-	return b
-}
-
-// behind gives the Service and its port that a route leads to and the subjects that the Service selects, none where there is
-// no such Service here.
-func (b *backends) behind(ref cluster.ServicePortReference) (*cluster.Service, cluster.ServicePort, []*policy.Subject) {
-	svc := b.services[ref.Service]
-	if svc == nil || ref.Namespace != b.change.Namespace {
-		return nil, cluster.ServicePort{}, nil
-	}
-	port, ok := referredPort(svc, ref.Port)
-	if !ok {
-		return nil, cluster.ServicePort{}, nil
-	}
-	return svc, port, b.of(svc)
-}
-
-// of lists the subjects that the Service selects.
-func (b *backends) of(svc *cluster.Service) []*policy.Subject {
-	found, looked := b.subjects[svc]
-	if !looked {
-		for i := range b.change.Subjects {
-			if b.budget--; b.budget < 0 {
-				break
-			}
-			if s := &b.change.Subjects[i]; serves(svc, s.Workload) {
-				found = append(found, s)
-			}
-		}
-		b.subjects[svc] = found
-	}
-	return found
-}
-
 // shutControllers is gateway-cut seen from the controller: the change keeps its pods from the pods behind routes.
 func shutControllers(c *policy.Change, x *router) []policy.Violation {
 	var isolated []*policy.Subject

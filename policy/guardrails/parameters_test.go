@@ -21,6 +21,7 @@ func TestParametersAreChecked(t *testing.T) {
 		"gateway-cut: {parameters: {controllers: [{class: edge, podLabels: {app: edge}}]}}": "",
 		"gateway-cut: {parameters: {controllers: [{namespace: edge}]}}":                     `guardrails.gateway-cut.parameters.controllers[0]: Required value: write a class or a controller, one of them`,
 		"gateway-cut: {parameters: {controllers: [{class: edge}]}}":                         `guardrails.gateway-cut.parameters.controllers[0]: Required value: write a namespace, podLabels or both`,
+		"scrape-cut: {parameters: {scrapers: [{namespace: telemetry}, {}]}}":                `guardrails.scrape-cut.parameters.scrapers[1]: Required value: write a namespace, podLabels or both`,
 		"selector-ephemeral: {parameters: {mutableKeys: [build, build]}}":                   `guardrails.selector-ephemeral.parameters.mutableKeys[1]: Duplicate value: "build"`,
 		"selector-ephemeral: {parameters: {mutableKeys: [a/b/c]}}":                          "guardrails.selector-ephemeral.parameters.mutableKeys[0]: Invalid value: \"a/b/c\": a label key",
 		"selector-ephemeral: {parameters: {mutableKeys: [example.com/build, version]}}":     "",
