@@ -62,6 +62,17 @@ type Ingress struct {
 	// Class is spec.ingressClassName, or the annotation that came before it; empty means the default class.
 	Class    string
 	Backends []ServicePortReference
+	// Certificates says which issuer its annotations ask for certificates.
+	Certificates CertificateRequest
+}
+
+// CertificateRequest is what the annotations of an Ingress or a Gateway ask cert-manager for.
+// Source: https://cert-manager.io/docs/usage/ingress/#supported-annotations
+type CertificateRequest struct {
+	// ClusterIssuer that is asked, empty for none.
+	ClusterIssuer string
+	// DefaultIssuer says that the issuer is asked that cert-manager itself is configured with.
+	DefaultIssuer bool
 }
 
 // IngressClass is what is kept of an IngressClass. Source: networking.k8s.io/v1 IngressClass.
@@ -85,6 +96,8 @@ type NamespacedName struct{ Namespace, Name string }
 // Gateway is what is kept of a Gateway. Source: gateway.networking.k8s.io/v1 Gateway.
 type Gateway struct {
 	Namespace, Name, Class string
+	// Certificates says which issuer its annotations ask for certificates.
+	Certificates CertificateRequest
 }
 
 // GatewayClass is what is kept of a GatewayClass. Source: gateway.networking.k8s.io/v1 GatewayClass.

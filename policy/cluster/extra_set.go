@@ -136,6 +136,11 @@ func (s *Snapshot) Gateway(name NamespacedName) *Gateway {
 	return nil
 }
 
+// Gateways gives the Gateways of the namespace.
+func (s *Snapshot) Gateways(namespace string) []*Gateway {
+	return values[*Gateway](s, namespace, Gateways)
+}
+
 // GatewayClasses gives all GatewayClasses.
 func (s *Snapshot) GatewayClasses() []*GatewayClass { return all[*GatewayClass](s, GatewayClasses) }
 

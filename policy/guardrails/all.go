@@ -6,6 +6,7 @@ import "github.com/bulkhead-dev/bulkhead/policy"
 // All gives every guardrail, sorted by slug.
 func All() []policy.Guardrail {
 	return []policy.Guardrail{
+		acmeSolverCut,
 		allowAllRule,
 		andOr,
 		anyNamespaceIn,

@@ -30,7 +30,7 @@ func Reduce(obj any) *cluster.Extra {
 		route := httpRoute(o)
 		return in(cluster.HTTPRoutes, o, route, namespacesOf(route.Backends)...)
 	case *gatewayv1.Gateway:
-		return in(cluster.Gateways, o, &cluster.Gateway{Namespace: o.Namespace, Name: o.Name, Class: string(o.Spec.GatewayClassName)}, o.Namespace)
+		return in(cluster.Gateways, o, gateway(o), o.Namespace)
 	case *gatewayv1.GatewayClass:
 		return in(cluster.GatewayClasses, o, &cluster.GatewayClass{Name: o.Name, Controller: string(o.Spec.ControllerName)}, cluster.Everywhere)
 	case *monitoringv1.ServiceMonitor:

@@ -1,6 +1,8 @@
 package resources
 
 import (
+	"github.com/cert-manager/cert-manager/pkg/apis/certmanager"
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -16,6 +18,9 @@ func ingress(o *networkingv1.Ingress) *cluster.Ingress {
 	out := &cluster.Ingress{Namespace: o.Namespace, Name: o.Name, Class: o.Annotations[ingressClassAnnotation]}
 	if o.Spec.IngressClassName != nil {
 		out.Class = *o.Spec.IngressClassName
+	}
+	if len(o.Spec.TLS) > 0 { // without it the annotations have no effect
+		out.Certificates = certificates(o.Annotations)
 	}
 	add := func(b *networkingv1.IngressBackend) {
 		if b == nil || b.Service == nil {
@@ -42,6 +47,34 @@ func ingressClass(o *networkingv1.IngressClass) *cluster.IngressClass {
 	return &cluster.IngressClass{
 		Name: o.Name, Controller: o.Spec.Controller, Default: o.Annotations[networkingv1.AnnotationIsDefaultIngressClass] == "true",
 	}
+}
+
+func gateway(o *gatewayv1.Gateway) *cluster.Gateway {
+	return &cluster.Gateway{
+		Namespace: o.Namespace, Name: o.Name, Class: string(o.Spec.GatewayClassName), Certificates: certificates(o.Annotations),
+	}
+}
+
+// tlsACMEAnnotation asks for a certificate of the issuer that cert-manager is configured with.
+// Source: https://cert-manager.io/docs/usage/ingress/#optional-configuration
+const tlsACMEAnnotation = "kubernetes.io/tls-acme"
+
+// certificates reads the annotations that ask cert-manager for certificates. Those that ask an Issuer say nothing: it is of
+// the same namespace, and known there.
+func certificates(annotations map[string]string) cluster.CertificateRequest {
+	if group := annotations[certmanagerv1.IssuerGroupAnnotationKey]; group != "" && group != certmanager.GroupName {
+		return cluster.CertificateRequest{}
+	}
+	if name := annotations[certmanagerv1.IngressClusterIssuerNameAnnotationKey]; name != "" {
+		return cluster.CertificateRequest{ClusterIssuer: name}
+	}
+	if name := annotations[certmanagerv1.IngressIssuerNameAnnotationKey]; name != "" {
+		if annotations[certmanagerv1.IssuerKindAnnotationKey] == certmanagerv1.ClusterIssuerKind {
+			return cluster.CertificateRequest{ClusterIssuer: name}
+		}
+		return cluster.CertificateRequest{}
+	}
+	return cluster.CertificateRequest{DefaultIssuer: annotations[tlsACMEAnnotation] == "true"}
 }
 
 func httpRoute(o *gatewayv1.HTTPRoute) *cluster.HTTPRoute {

@@ -47,3 +47,34 @@ func TestRefusedRoutes(t *testing.T) {
 		})
 	}
 }
+
+// TestCertificates: which issuer the annotations of an Ingress ask, as cert-manager reads them.
+func TestCertificates(t *testing.T) {
+	tests := map[string]struct {
+		annotations map[string]string
+		want        cluster.CertificateRequest
+	}{
+		"none":           {},
+		"cluster issuer": {map[string]string{"cert-manager.io/cluster-issuer": "a"}, cluster.CertificateRequest{ClusterIssuer: "a"}},
+		"issuer":         {map[string]string{"cert-manager.io/issuer": "a", "kubernetes.io/tls-acme": "true"}, cluster.CertificateRequest{}},
+		"issuer of a kind": {
+			map[string]string{"cert-manager.io/issuer": "a", "cert-manager.io/issuer-kind": "ClusterIssuer"},
+			cluster.CertificateRequest{ClusterIssuer: "a"},
+		},
+		"another group": {
+			map[string]string{
+				"cert-manager.io/issuer": "a", "cert-manager.io/issuer-kind": "ClusterIssuer", "cert-manager.io/issuer-group": "pki.example.com",
+			},
+			cluster.CertificateRequest{},
+		},
+		"default":     {map[string]string{"kubernetes.io/tls-acme": "true"}, cluster.CertificateRequest{DefaultIssuer: true}},
+		"not default": {map[string]string{"kubernetes.io/tls-acme": "false"}, cluster.CertificateRequest{}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := certificates(test.annotations); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
