@@ -49,6 +49,9 @@ type Change struct {
 	// happens to them counts as happening to live pods. No webhook can say so: controllers change templates too, and a
 	// template says nothing of the pods that run.
 	Rollout bool
+	// TypesWritten says that the author of the new policy wrote its policyTypes out. No webhook can say so: the API server
+	// fills them in before it asks.
+	TypesWritten bool
 	// Disclose allows messages to name objects of other namespaces that the request itself does not name.
 	Disclose bool
 
@@ -213,6 +216,7 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 		}
 	}
 	fixed.Disclose, fixed.Cap, fixed.Requester, fixed.Rollout = c.Disclose, c.Cap, c.Requester, c.Rollout
+	fixed.TypesWritten = c.TypesWritten
 	return fixed, nil
 }
 

@@ -12,7 +12,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/json"
@@ -147,7 +146,7 @@ func decodePolicies(r *admissionv1.AdmissionRequest) (*reviewed, error) {
 		place(r, &new.ObjectMeta)
 	}
 	switch {
-	case old != nil && new != nil && equality.Semantic.DeepEqual(old.Spec, new.Spec) && !marksLost(old, new):
+	case old != nil && new != nil && equality.Semantic.DeepEqual(old.Spec, new.Spec) && !policy.MarksLost(old, new):
 		// Labels, annotations, finalizers.
 		return &reviewed{skip: skipUnchanged}, nil
 	case new == nil && old.DeletionTimestamp != nil:
@@ -155,20 +154,6 @@ func decodePolicies(r *admissionv1.AdmissionRequest) (*reviewed, error) {
 		return &reviewed{skip: skipDeletion}, nil
 	}
 	return &reviewed{oldPolicy: old, newPolicy: new}, nil
-}
-
-// marksLost reports whether the update takes an annotation away, or changes who manages the policy: all that guardrails read
-// beside the spec.
-func marksLost(old, new *networkingv1.NetworkPolicy) bool {
-	if policy.ManagedBy(old) != policy.ManagedBy(new) {
-		return true
-	}
-	for k := range old.Annotations {
-		if new.Annotations[k] == "" && k != corev1.LastAppliedConfigAnnotation {
-			return true
-		}
-	}
-	return false
 }
 
 // decodeBinding reads a binding, the only way but an update in which a pod's labels change: the API server copies those

@@ -31,7 +31,7 @@ func (j *judge) steps() []step {
 			continue
 		}
 		if old := j.base[o.Key()]; old != nil {
-			if s.old = old.NetworkPolicy(); equality.Semantic.DeepEqual(s.old.Spec, s.new.Spec) {
+			if s.old = old.NetworkPolicy(); equality.Semantic.DeepEqual(s.old.Spec, s.new.Spec) && !policy.MarksLost(s.old, s.new) {
 				continue
 			}
 		}

@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,6 +13,10 @@ import (
 // NetworkPolicy gives the policy with the defaults that the API server sets; nil for an object of another kind. It must
 // not be changed.
 func (o *Object) NetworkPolicy() *networkingv1.NetworkPolicy { return o.policy }
+
+// WritesPolicyTypes reports whether the policy itself says its policyTypes, rather than the API server in its place. For an
+// object of another kind it is false, and for one that was stored nothing can be told by it.
+func (o *Object) WritesPolicyTypes() bool { return o.writesTypes }
 
 // NamespaceObject gives the Namespace with the label that the API server sets; nil for an object of another kind. It must
 // not be changed.
@@ -43,10 +49,13 @@ type Key key
 // Source: k8s.io/kubernetes/pkg/apis/networking/v1, SetDefaults_NetworkPolicy and SetDefaults_NetworkPolicyPort.
 func storedPolicy(np *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 	out := &networkingv1.NetworkPolicy{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: np.Namespace, Name: np.Name},
-		Spec:       *np.Spec.DeepCopy(),
+		TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: np.Namespace, Name: np.Name, Labels: maps.Clone(np.Labels), Annotations: maps.Clone(np.Annotations),
+		},
+		Spec: *np.Spec.DeepCopy(),
 	}
+	delete(out.Annotations, corev1.LastAppliedConfigAnnotation) // a copy of all of it, which nobody reads
 	if len(out.Spec.PolicyTypes) == 0 {
 		out.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
 		if len(out.Spec.Egress) > 0 {

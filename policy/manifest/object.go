@@ -31,8 +31,9 @@ type Object struct {
 	// value is a *corev1.Namespace, *netpol.Policy, *netpol.TierPolicy, *cluster.Service, *cluster.Template,
 	// *cluster.Pod or *cluster.Extra; nil for a template that another controls.
 	value any
-	// policy is the NetworkPolicy as the API server stores it, without its metadata beside the name.
-	policy *networkingv1.NetworkPolicy
+	// policy is the NetworkPolicy as the API server stores it, with its name, labels and annotations alone of the metadata.
+	policy      *networkingv1.NetworkPolicy
+	writesTypes bool // it names its policyTypes
 	// owner is what people know as the pod's maker, as far as the pod itself names it.
 	owner reference
 	// runs counts the pods that the object's pod template makes, as far as the object says so.
@@ -80,7 +81,7 @@ func New(obj metav1.Object) (Object, error) {
 		o.owner.kind, o.owner.name = cluster.OwnerOf(v)
 	case *networkingv1.NetworkPolicy:
 		o.Kind = "NetworkPolicy"
-		o.policy = storedPolicy(v)
+		o.policy, o.writesTypes = storedPolicy(v), len(v.Spec.PolicyTypes) > 0
 		o.value, err = netpol.Compile(v)
 	case *v1alpha2.ClusterNetworkPolicy:
 		o.Kind, o.Namespace = "ClusterNetworkPolicy", ""

@@ -172,7 +172,7 @@ func TestJudgedForms(t *testing.T) {
 		"apiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n"
 	all := objects(t, text)
 	np := all[0].NetworkPolicy()
-	if got := fmt.Sprintln(np.Spec.PolicyTypes, *np.Spec.Egress[0].Ports[0].Protocol, np.Namespace, np.Name, np.Labels); got != "[Ingress Egress] TCP shop p map[]\n" {
+	if got := fmt.Sprintln(np.Spec.PolicyTypes, *np.Spec.Egress[0].Ports[0].Protocol, np.Namespace, np.Name, np.Labels, all[0].WritesPolicyTypes()); got != "[Ingress Egress] TCP shop p map[a:b] false\n" {
 		t.Errorf("policy %s", got)
 	}
 	w := all[1].Workload()
