@@ -67,22 +67,45 @@ item with the ` + "`podSelector`" + `, which matches nothing.`,
 func checkAndOr(c *policy.Change, _ any) []policy.Violation {
 	f := &orFinder{change: c, budget: maxLookedAt}
 	var out []policy.Violation
+	f.found(func(p *orPair, hit []*policy.Subject, worse bool) bool {
+		out = append(out, p.violation(c, hit, worse))
+		return len(out) < maxDeadPeers
+	})
+	return out
+}
+
+// found calls yield with the pairs that are violations, until it returns false.
+func (f *orFinder) found(yield func(p *orPair, hit []*policy.Subject, worse bool) bool) {
 	for _, d := range netpol.Directions {
 		pairs := f.pairs(d)
 		if len(pairs) == 0 {
 			continue
 		}
-		others := withoutWide(c.NewPolicy, d, pairs)
+		others := withoutWide(f.change.NewPolicy, d, pairs)
 		for i := range pairs {
-			if len(out) == maxDeadPeers {
-				break
-			}
-			if hit, opens, worse := f.opens(&pairs[i], others); opens {
-				out = append(out, pairs[i].violation(c, hit, worse))
+			if hit, opens, worse := f.opens(&pairs[i], others); opens && !yield(&pairs[i], hit, worse) {
+				return
 			}
 		}
 	}
-	return out
+}
+
+// saidByAndOr knows the peers for pods that are violations of and-or, which says of them what is to be said.
+type saidByAndOr struct {
+	change *policy.Change
+	known  map[*netpol.Peer]bool // nil until it is asked
+}
+
+func (s *saidByAndOr) has(peer *netpol.Peer) bool {
+	if s.known == nil {
+		s.known = map[*netpol.Peer]bool{}
+		f := &orFinder{change: s.change, budget: maxLookedAt}
+		f.found(func(p *orPair, _ []*policy.Subject, _ bool) bool {
+			s.known[p.narrow] = true
+			return len(s.known) < maxDeadPeers
+		})
+	}
+	return s.known[peer]
 }
 
 func (p *orPair) violation(c *policy.Change, hit []*policy.Subject, worse bool) policy.Violation {

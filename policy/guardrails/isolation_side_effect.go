@@ -29,7 +29,8 @@ then makes its pods refuse every connection from other pods.`,
 		Judged: `The policies that have rules for one direction and none for the other, which ` + "`policyTypes`" + ` names all the same.
 Each pod that such a policy selects and that no policy isolated in the direction without rules before the change is now cut off
 in it. Pods that were isolated in it before, by this policy or another one, are left alone, and so is a policy that has no rules
-at all: that is a default-deny, and meant. The API server fills in ` + "`policyTypes`" + ` before anybody is asked, so that one which
+at all: that is a default-deny, and meant. So is one that selects all pods, lets out DNS alone and names both directions, where its
+author is known to have written that: ` + "`bulkhead lint`" + ` reads it, a webhook cannot tell. The API server fills in ` + "`policyTypes`" + ` before anybody is asked, so that one which
 was left out looks like ` + "`[Ingress, Egress]`" + ` written out. Where only pod templates are hit this warns.`,
 		Bad: `# without policyTypes this isolates the pods for ingress too
 apiVersion: networking.k8s.io/v1
@@ -63,7 +64,7 @@ in a policy of its own without rules, and apply that first.`,
 func checkIsolationSideEffect(c *policy.Change, _ any) []policy.Violation {
 	p := c.NewPolicy
 	for _, d := range netpol.Directions {
-		if !p.Isolates[d] || len(p.Rules[d]) > 0 || len(p.Rules[1-d]) == 0 {
+		if !p.Isolates[d] || len(p.Rules[d]) > 0 || len(p.Rules[1-d]) == 0 || c.TypesWritten && baselineWithDNS(c) {
 			continue
 		}
 		if hit := newlyIsolated(c, d); len(hit) > 0 {
@@ -71,6 +72,18 @@ func checkIsolationSideEffect(c *policy.Change, _ any) []policy.Violation {
 		}
 	}
 	return nil
+}
+
+// baselineWithDNS reports whether the new policy is a default-deny of both directions with the one opening that every pod
+// needs in it: it selects all pods, and its rules are egress rules for DNS.
+func baselineWithDNS(c *policy.Change) bool {
+	p, r := c.NewPolicy, c.After.Resolver()
+	for i := range p.Rules[netpol.Egress] {
+		if !isDNSRule(&p.Rules[netpol.Egress][i], r) {
+			return false
+		}
+	}
+	return p.Subject.Everything() && p.Isolates[netpol.Egress] && len(p.Rules[netpol.Ingress]) == 0
 }
 
 // newlyIsolated are the subjects that the change isolates in direction d.

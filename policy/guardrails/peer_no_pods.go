@@ -26,7 +26,8 @@ so the connection that the rule was written for breaks. A ` + "`podSelector`" + 
 policy's own namespace only, which is easy to forget.`,
 		Judged: `Each peer with a ` + "`podSelector`" + ` that is not empty, in the directions that ` + "`policyTypes`" + ` names, against the live
 pods and the pod templates, scaled to zero or not, of the namespaces that it selects. Where it selects no namespace
-` + "`peer-no-namespace`" + ` speaks, and for rules of port 53 alone ` + "`dns-dead-peer`" + `. A policy whose selectors would take more than
+` + "`peer-no-namespace`" + ` speaks, for rules of port 53 alone ` + "`dns-dead-peer`" + `, and for one that stands beside the namespaces that it is meant for
+` + "`and-or`" + `. A policy whose selectors would take more than
 200,000 comparisons is not judged to the end. An update is not blamed for peers that it found there.`,
 		Bad: `# the pods in monitoring are labelled app: prometheus
 apiVersion: networking.k8s.io/v1
@@ -61,6 +62,7 @@ const maxLookedAt = 200_000
 func checkPeerNoPods(c *policy.Change, _ any) []policy.Violation {
 	var out []policy.Violation
 	budget := maxLookedAt
+	ors := saidByAndOr{change: c}
 	for at := range newPeers(c, peerKey) {
 		if at.peer.Pods == nil || at.peer.Pods.Everything() {
 			continue
@@ -72,7 +74,7 @@ func checkPeerNoPods(c *policy.Change, _ any) []policy.Violation {
 		if budget < 0 {
 			break
 		}
-		if found || namespaces == 0 && at.peer.Namespaces != nil {
+		if found || namespaces == 0 && at.peer.Namespaces != nil || at.peer.Namespaces == nil && ors.has(at.peer) {
 			continue
 		}
 		v := policy.Violation{

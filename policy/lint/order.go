@@ -176,5 +176,6 @@ func (j *judge) policy(s *cluster.Snapshot, step *step) *outcome {
 	if err != nil {
 		panic(err) // the reader compiles every policy, and refuses one that does not
 	}
+	c.TypesWritten = step.new != nil && step.object.WritesPolicyTypes()
 	return j.evaluate(step.object, c)
 }
