@@ -16,7 +16,8 @@
 // first about which nothing is to be said in the cluster as it then is. Only when none of those left is clean are the ones
 // with the least severe violations applied and reported. Other orders are tried too, with those in front, and the one in
 // which least is to be said counts. So allow-dns and default-deny are fine whichever file comes first, and two policies
-// that each cut DNS cannot hide behind each other.
+// that each cut DNS cannot hide behind each other. In the end every policy is judged as the last one too, so that neither
+// can one that opens what another one shuts, nor half a connection that the other half refuses.
 package lint
 
 import (
@@ -122,6 +123,7 @@ func Run(ctx context.Context, in *Input) *Report {
 		}
 	}
 	final := j.inTurn(j.start(steps), steps)
+	j.asLast(final, steps)
 	j.others(final)
 	j.ofCluster(final, steps)
 	j.dropRepeated()
@@ -149,6 +151,8 @@ type outcome struct {
 	findings []policy.Finding
 	// worst is the rank of the strictest action.
 	worst int
+	// again says that another outcome is about the same object.
+	again bool
 }
 
 // evaluate judges a change without trying any fix.

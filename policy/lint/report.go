@@ -27,7 +27,8 @@ func (j *judge) report() *Report {
 	slices.SortStableFunc(j.outcomes, func(a, b *outcome) int { return compareObjects(a.object, b.object) })
 	shown := make([]*outcome, 0, len(j.outcomes))
 	for _, o := range j.outcomes {
-		if n := len(r.Judged); n == 0 || r.Judged[n-1] != o.object { // what speaks of the cluster comes beside the rest
+		// What is said again, or of the cluster as a whole, comes beside the rest.
+		if n := len(r.Judged); !o.again && (n == 0 || r.Judged[n-1] != o.object) {
 			r.Judged = append(r.Judged, o.object)
 		}
 		prints := fingerprints(o)
