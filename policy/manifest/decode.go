@@ -15,6 +15,10 @@ import (
 // object decodes the part, which is no list, or counts it as skipped.
 func (p *part) object(h header) {
 	known := kinds()
+	if h.Kind == "" && kustomization(p.source.File) {
+		p.skip("Kustomization")
+		return
+	}
 	if h.Kind == "" {
 		p.bad("", "no kind; every Kubernetes object has apiVersion, kind and metadata.name")
 		return
@@ -40,6 +44,13 @@ func (p *part) object(h header) {
 		group, _, _ := strings.Cut(h.APIVersion, "/")
 		p.skip(h.Kind + "." + group)
 	}
+}
+
+// kustomization reports whether the file says how to build others: it may leave out its kind, and stands in folders of
+// manifests. Source: sigs.k8s.io/kustomize/api/konfig, RecognizedKustomizationFileNames.
+func kustomization(file string) bool {
+	name := file[strings.LastIndexAny(file, `/\`)+1:]
+	return name == "kustomization.yaml" || name == "kustomization.yml" || name == "Kustomization"
 }
 
 // kubernetesGroup reports whether the apiVersion is of a group of Kubernetes itself: the names of all other groups hold a
