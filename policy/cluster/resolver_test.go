@@ -163,3 +163,17 @@ func TestResolverNamespaceUnseen(t *testing.T) {
 		t.Errorf("the backends' namespace is called %q, want %q", got, systemNamespace)
 	}
 }
+
+func TestServiceFromOutside(t *testing.T) {
+	for want, specs := range map[bool][]corev1.ServiceSpec{
+		true: {{Type: corev1.ServiceTypeLoadBalancer}, {Type: corev1.ServiceTypeNodePort}, {ExternalIPs: []string{"203.0.113.7"}}},
+		false: {{}, {Type: corev1.ServiceTypeClusterIP}, {Type: corev1.ServiceTypeExternalName, ExternalName: "db.example.com"},
+			{ClusterIP: corev1.ClusterIPNone}},
+	} {
+		for i := range specs {
+			if got := ServiceOf(&corev1.Service{Spec: specs[i]}).External; got != want {
+				t.Errorf("%+v: %v", specs[i], got)
+			}
+		}
+	}
+}

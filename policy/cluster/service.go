@@ -29,6 +29,9 @@ type Service struct {
 	// Scraped says that the annotation prometheus.io/scrape asks for scrapes, and ScrapePort on which port; 0 is all of them.
 	Scraped    bool
 	ScrapePort uint16
+	// External says that the Service takes connections from outside the cluster: a load balancer, a node port, or
+	// addresses of its own outside. Source: core/v1 ServiceSpec.type and externalIPs.
+	External bool
 	// dns marks a Service that labels or name make out as the cluster's resolver; lower is better, 0 is none.
 	dns int
 }
@@ -64,6 +67,7 @@ func ServiceOf(s *corev1.Service) *Service {
 	out.Type, out.ExternalLocal, out.Labels = s.Spec.Type, s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal, packed(s.Labels)
 	out.Direct = direct(s.Annotations)
 	out.Scraped, out.ScrapePort = scrapeAnnotations(s.Annotations)
+	out.External = s.Spec.Type == corev1.ServiceTypeLoadBalancer || s.Spec.Type == corev1.ServiceTypeNodePort || len(s.Spec.ExternalIPs) > 0
 	for _, ip := range s.Spec.ClusterIPs {
 		if a, err := netip.ParseAddr(ip); err == nil {
 			out.ClusterIPs = append(out.ClusterIPs, a)

@@ -14,7 +14,8 @@ import (
 )
 
 // allowAllRule: a rule of the new policy has no from or to, and the rules that applied to its pods before the change did not
-// allow all that it does. Rules for DNS alone, and those through which the API server calls a webhook, are left alone.
+// allow all that it does. Rules for DNS alone, those through which the API server calls a webhook or the outside a Service,
+// and those that leave egress as it is are left alone.
 var allowAllRule = policy.Guardrail{
 	Slug:          "allow-all-rule",
 	Summary:       "a rule without from or to allows everyone",
@@ -31,7 +32,9 @@ of, and with the action Deny it denies only where running pods were isolated bef
 
 Left alone are rules for DNS alone, and ingress rules through which the API server calls the pods: it calls from a node's address,
 which no selector matches. Each port of such a rule is over TCP, and on the pods the target of a Service's port 443, where the API
-server calls webhooks and aggregated APIs unless it is told otherwise, or of a Service port that has webhook in its name. A policy
+server calls webhooks and aggregated APIs unless it is told otherwise, or of a Service port that has webhook in its name. So are
+ingress rules for ports on which a Service takes connections from outside the cluster, by a load balancer or node port. And where a
+policy for both directions allows all egress, of pods whose egress nothing else isolated, it is about ingress. A policy
 that takes more than 200,000 comparisons is not judged to the end.`,
 		Bad: `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -69,13 +72,21 @@ func checkAllowAllRule(c *policy.Change, _ any) []policy.Violation {
 			if len(rule.Peers) > 0 || isDNSRule(rule, c.After.Resolver()) || len(out) == maxDeadPeers {
 				continue
 			}
-			e := x.by(d, rule, func(s *policy.Subject) bool { return d == netpol.Ingress && calledByAPIServer(x, s, rule) })
+			e := x.by(d, rule, func(s *policy.Subject) bool {
+				return d == netpol.Ingress && meantForAll(x, s, rule) || d == netpol.Egress && leavesEgressAlone(c, s, rule)
+			})
 			if e.found {
 				out = append(out, allowAllViolation(c, e, i))
 			}
 		}
 	}
 	return out
+}
+
+// leavesEgressAlone reports whether the rule lets the subject send everything, as it could before, in a policy for both
+// directions: many are about ingress and say so of egress.
+func leavesEgressAlone(c *policy.Change, s *policy.Subject, rule *netpol.Rule) bool {
+	return c.NewPolicy.Isolates[netpol.Ingress] && len(rule.Ports) == 0 && !s.Before.Isolated(netpol.Egress)
 }
 
 func allowAllViolation(c *policy.Change, e *exposure, rule int) policy.Violation {
