@@ -10,7 +10,8 @@ import (
 )
 
 // namedPort: a rule names a port, and none of the pods on which the name is resolved, or only some of them, have a container
-// port of that name and protocol. Where the selector takes all pods of a namespace some are enough.
+// port of that name and protocol. Where the selector takes all pods of a namespace some are enough, and so they are where the
+// others have another one of the rule's names.
 var namedPort = policy.Guardrail{
 	Slug:          "named-port",
 	Summary:       "a port's name exists on none, or only on some, of the pods that it is resolved on",
@@ -22,7 +23,8 @@ var namedPort = policy.Guardrail{
 rule, the peers of an egress rule. Where a pod has no such name the rule allows nothing there, without any error.`,
 		Judged: `Each named port, in the directions that ` + "`policyTypes`" + ` names, on the live pods that are the rule's destinations, or on
 pod templates where nothing runs. A name that only the pods' template has, so that the next rollout brings it, counts. Where the
-selector takes all pods of a namespace, the name is meant for those that have it, and one is enough. A name in an egress rule for
+selector takes all pods of a namespace, the name is meant for those that have it, and one is enough; and where each of the pods has
+one of the names that a rule lists, each name is meant for those that have it. A name in an egress rule for
 ` + "`ipBlock`" + `s alone stands for nothing. Left alone are rules for DNS, for every pod of the cluster, and items that the stored policy
 had for the same pods.`,
 		Bad: `# the pods app=db call their port postgres
@@ -58,7 +60,7 @@ func checkNamedPort(c *policy.Change, _ any) []policy.Violation {
 		}
 		lacks := func(p *portPod) bool { return !item.names(p, item.match.Name) }
 		missing := item.workloads(lacks)
-		if len(missing) == 0 || !item.fresh(lacks) || len(missing) < len(item.pods) && takesAll(c, &item) {
+		if len(missing) == 0 || !item.fresh(lacks) || len(missing) < len(item.pods) && (takesAll(c, &item) || item.oneOfSeveral(c)) {
 			continue
 		}
 		v := policy.Violation{
@@ -84,6 +86,18 @@ func checkNamedPort(c *policy.Change, _ any) []policy.Violation {
 // names reports whether the pods have a port of that name, of the item's protocol.
 func (i *portItem) names(p *portPod, name string) bool {
 	return slices.ContainsFunc(p.declared, func(d netpol.ContainerPort) bool { return d.Name == name && d.Protocol == i.match.Protocol })
+}
+
+// oneOfSeveral reports whether each of the pods that lack the name has another one that the rule names: the rule lists what
+// one or the other of them calls its port.
+func (i *portItem) oneOfSeveral(c *policy.Change) bool {
+	ports := c.NewPolicy.Rules[i.direction][i.rule].Ports
+	return !slices.ContainsFunc(i.pods, func(p portPod) bool {
+		return !slices.ContainsFunc(ports, func(m netpol.PortMatch) bool {
+			other := portItem{i.direction, i.rule, i.item, &m, i.pods}
+			return m.Name != "" && other.names(&p, m.Name)
+		})
+	})
 }
 
 // takesAll reports whether the item's destinations are all pods of some namespaces.
