@@ -32,6 +32,22 @@ func find(s netpol.Selector) finder {
 	return f
 }
 
+// madeOnDemand are the label keys of pods that a controller makes for a task and takes away after it, from no template that
+// could be looked at. Sources: cert-manager's ACME HTTP-01 solver, Tekton's and Argo Workflows' runs, Spark on Kubernetes,
+// GitHub's Actions Runner Controller.
+var madeOnDemand = [...]string{
+	"acme.cert-manager.io/http01-solver", "actions-ephemeral-runner", "spark-role", "tekton.dev/pipelineRun", "tekton.dev/taskRun",
+	"workflows.argoproj.io/workflow",
+}
+
+// onDemand reports whether the selector demands a label of such pods.
+func onDemand(s netpol.Selector) bool {
+	of := func(key string) bool { return slices.Contains(madeOnDemand[:], key) }
+	return slices.ContainsFunc(s.Keys(), of) && slices.ContainsFunc(demands(s), func(r labels.Requirement) bool {
+		return of(r.Key()) && r.Operator() != selection.DoesNotExist && r.Operator() != selection.NotIn
+	})
+}
+
 // finds reports whether the selector matches w, or may match pods of the template w: labels that Kubernetes sets on
 // each pod are in no template.
 func (f *finder) finds(w *cluster.Workload) bool {

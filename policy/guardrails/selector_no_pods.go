@@ -22,7 +22,8 @@ The pods that it was written for stay open, and nobody is told.`,
 		Judged: `A ` + "`podSelector`" + ` that is not empty, against the live pods of the policy's namespace and the templates of its
 Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs and CronJobs, also those scaled to zero. Labels that Kubernetes sets
 on each pod count as present on templates. Policies that arrive before their pods are warned about, which is why this does not
-deny unless the config says so. An update that leaves the ` + "`podSelector`" + ` as it was is not judged.`,
+deny unless the config says so. Left alone are labels of pods that a controller makes on demand, such as those in which cert-manager
+answers HTTP-01 challenges: mostly there are none. An update that leaves the ` + "`podSelector`" + ` as it was is not judged.`,
 		Bad: `# the pods are labelled app: api
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -44,7 +45,7 @@ spec:
 
 func checkSelectorNoPods(c *policy.Change, _ any) []policy.Violation {
 	selector := c.NewPolicy.Subject
-	if selector.Everything() || c.OldPolicy != nil && c.OldPolicy.Subject.String() == selector.String() {
+	if selector.Everything() || onDemand(selector) || c.OldPolicy != nil && c.OldPolicy.Subject.String() == selector.String() {
 		return nil
 	}
 	candidates := c.After.Candidates(c.After.Namespace(c.Namespace))
