@@ -8,6 +8,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
@@ -30,7 +31,8 @@ then makes its pods refuse every connection from other pods.`,
 Each pod that such a policy selects and that no policy isolated in the direction without rules before the change is now cut off
 in it. Pods that were isolated in it before, by this policy or another one, are left alone, and so is a policy that has no rules
 at all: that is a default-deny, and meant. So is one that selects all pods, lets out DNS alone and names both directions, where its
-author is known to have written that: ` + "`bulkhead lint`" + ` reads it, a webhook cannot tell. The API server fills in ` + "`policyTypes`" + ` before anybody is asked, so that one which
+author is known to have written that: ` + "`bulkhead lint`" + ` reads it, a webhook cannot tell. In the same case pods that declare no port
+and that no Service selects are left alone. The API server fills in ` + "`policyTypes`" + ` before anybody is asked, so that one which
 was left out looks like ` + "`[Ingress, Egress]`" + ` written out. Where only pod templates are hit this warns.`,
 		Bad: `# without policyTypes this isolates the pods for ingress too
 apiVersion: networking.k8s.io/v1
@@ -86,15 +88,24 @@ func baselineWithDNS(c *policy.Change) bool {
 	return p.Subject.Everything() && p.Isolates[netpol.Egress] && len(p.Rules[netpol.Ingress]) == 0
 }
 
-// newlyIsolated are the subjects that the change isolates in direction d.
+// newlyIsolated are the subjects that the change isolates in direction d. Who writes out both directions may mean of pods
+// that take no connections that they take none.
 func newlyIsolated(c *policy.Change, d netpol.Direction) []*policy.Subject {
 	var out []*policy.Subject
+	meant := d == netpol.Ingress && c.TypesWritten && c.NewPolicy.Isolates[netpol.Egress]
 	for i := range c.Subjects {
-		if s := &c.Subjects[i]; s.After.Isolated(d) && !s.Before.Isolated(d) {
-			out = append(out, s)
+		s := &c.Subjects[i]
+		if !s.After.Isolated(d) || s.Before.Isolated(d) || meant && !listens(c, s.Workload) {
+			continue
 		}
+		out = append(out, s)
 	}
 	return out
+}
+
+// listens reports whether anything says that the workload's pods take connections: a port that they declare, or a Service.
+func listens(c *policy.Change, w *cluster.Workload) bool {
+	return len(w.Ports) > 0 || slices.ContainsFunc(c.After.Namespace(w.Namespace).Services, func(svc *cluster.Service) bool { return serves(svc, w) })
 }
 
 func sideEffect(c *policy.Change, d netpol.Direction, hit []*policy.Subject) policy.Violation {
