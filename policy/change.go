@@ -52,6 +52,9 @@ type Change struct {
 	// TypesWritten says that the author of the new policy wrote its policyTypes out. No webhook can say so: the API server
 	// fills them in before it asks.
 	TypesWritten bool
+	// Partial says that the cluster has more than Before and After show, because manifests are judged by themselves: what
+	// is counted in all of it says nothing.
+	Partial bool
 	// Disclose allows messages to name objects of other namespaces that the request itself does not name.
 	Disclose bool
 
@@ -216,7 +219,7 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 		}
 	}
 	fixed.Disclose, fixed.Cap, fixed.Requester, fixed.Rollout = c.Disclose, c.Cap, c.Requester, c.Rollout
-	fixed.TypesWritten = c.TypesWritten
+	fixed.TypesWritten, fixed.Partial = c.TypesWritten, c.Partial
 	return fixed, nil
 }
 

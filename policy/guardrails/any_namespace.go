@@ -160,9 +160,9 @@ func anyNamespaceViolation(c *policy.Change, e *exposure, at place, rule *netpol
 	return v
 }
 
-// allNamespaces counts the namespaces where the message may tell their number: "all 31 namespaces".
+// allNamespaces counts the namespaces where the message may tell their number, and it is known: "all 31 namespaces".
 func allNamespaces(c *policy.Change) string {
-	if !c.Disclose {
+	if !c.Disclose || c.Partial {
 		return "all namespaces"
 	}
 	return "all " + policy.Plural(c.After.Stats().Namespaces, "namespace")

@@ -162,6 +162,7 @@ func (j *judge) evaluate(object *manifest.Object, c *policy.Change) *outcome {
 
 func (j *judge) evaluateWith(guardrails []policy.Guardrail, object *manifest.Object, c *policy.Change) *outcome {
 	c.Disclose = true // who lints has read all that there is
+	c.Partial = j.Alone
 	out := &outcome{object: object, change: c}
 	for _, g := range policy.Applicable(j.Config, guardrails, c) {
 		out.results = append(out.results, policy.Check(j.Config, g, c))
