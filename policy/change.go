@@ -55,6 +55,9 @@ type Change struct {
 	// Partial says that the cluster has more than Before and After show, because manifests are judged by themselves: what
 	// is counted in all of it says nothing.
 	Partial bool
+	// Complete says that nothing is still to come that belongs to the change, such as the other half of a connection: who
+	// judges manifests has seen all of them.
+	Complete bool
 	// Disclose allows messages to name objects of other namespaces that the request itself does not name.
 	Disclose bool
 
@@ -219,7 +222,7 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 		}
 	}
 	fixed.Disclose, fixed.Cap, fixed.Requester, fixed.Rollout = c.Disclose, c.Cap, c.Requester, c.Rollout
-	fixed.TypesWritten, fixed.Partial = c.TypesWritten, c.Partial
+	fixed.TypesWritten, fixed.Partial, fixed.Complete = c.TypesWritten, c.Partial, c.Complete
 	return fixed, nil
 }
 

@@ -1,6 +1,8 @@
 package guardrails
 
 import (
+	"slices"
+
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
@@ -25,8 +27,9 @@ policies at the peers, live pods and pod templates, let the same connection thro
 direction do, and so do those that another of their rules admits. A rule between all pods of namespaces, or for all pods of its
 own, says nothing of each of them: it is reported only where it lets not one connection through. Rules without peers and
 ipBlocks are left alone. At most 2,000 pairs of workloads are looked at, and at most
-200,000 workloads are gone through in search of them. One half has to come first: while the peers have a
-default-deny and no rules yet, their half counts as still to come.`,
+200,000 workloads are gone through in search of them. One half has to come first: while the peers have no rules of their own yet, but a
+default-deny and what lets all pods of their namespace ask DNS, or certain other namespaces in, their half counts as still to come. In
+manifests that ` + "`bulkhead lint`" + ` judges as a whole it does not.`,
 		Bad: `# pods app=db admit nobody: their policy db-ingress has no rule for app=api
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -201,17 +204,36 @@ func (h *bothSides) add(x *halfOpen, s *policy.Subject, peer *cluster.Workload, 
 	return !stated.Intersect(other).Empty()
 }
 
-// unwritten reports whether all that the peer has in direction d is a default-deny: its rules are still to come, and one
-// half of a connection has to be written first.
+// unwritten reports whether all that the peer has in direction d is what a platform puts into every namespace, a default-deny
+// and openings for itself: the peer's own rules are still to come, and one half of a connection has to be written first.
 func (h *bothSides) unwritten(d netpol.Direction, peer *cluster.Workload) bool {
 	e := h.c.After.Endpoint(peer)
-	if len(h.c.After.Tiers().Selecting(netpol.AdminTier, e)) > 0 || h.c.NewPolicy.Isolates[d] && h.c.NewPolicy.Selects(e) {
+	if h.c.Complete || len(h.c.After.Tiers().Selecting(netpol.AdminTier, e)) > 0 || h.c.NewPolicy.Isolates[d] && h.c.NewPolicy.Selects(e) {
 		return false // what a tier denies no rule brings back, and this very policy could have had the rule
 	}
+	shut := false
 	for _, p := range h.c.After.Policies(peer.Namespace) {
-		if p.Isolates[d] && p.Selects(e) && (len(p.Rules[d]) > 0 || !p.Subject.Everything()) {
+		if !p.Isolates[d] || !p.Selects(e) {
+			continue
+		}
+		if !h.baseline(p, d) {
 			return false
 		}
+		shut = shut || len(p.Rules[d]) == 0
 	}
-	return true
+	return shut
+}
+
+// baseline reports whether the policy selects all pods of its namespace and lets through, in direction d, nothing but their
+// DNS or certain other namespaces, such as that of Prometheus.
+func (h *bothSides) baseline(p *netpol.Policy, d netpol.Direction) bool {
+	resolver := h.c.After.Resolver()
+	return p.Subject.Everything() && !slices.ContainsFunc(p.Rules[d], func(r netpol.Rule) bool {
+		if d == netpol.Egress {
+			return !isDNSRule(&r, resolver)
+		}
+		return len(r.Peers) == 0 || slices.ContainsFunc(r.Peers, func(peer netpol.Peer) bool {
+			return peer.Namespaces == nil || peer.Namespaces.Everything()
+		})
+	})
 }
