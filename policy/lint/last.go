@@ -16,11 +16,8 @@ type said struct {
 
 // asLast judges every policy once more as if all else had been applied before it. In the order that hurts least a policy
 // that opens something may come before the one that shut it, and one half of a connection before the half that refuses it:
-// nothing is said then, and in the end it is so all the same. What was said in that order is not said again.
+// nothing is said then, and in the end it is so all the same. Nor is anything still to come then. What was said in that order is not said again.
 func (j *judge) asLast(final *cluster.Snapshot, steps []step) {
-	if len(steps) < 2 {
-		return // it was the last one already
-	}
 	known := map[said]bool{}
 	for _, o := range j.outcomes {
 		for i := range o.findings {
@@ -32,7 +29,7 @@ func (j *judge) asLast(final *cluster.Snapshot, steps []step) {
 			return
 		}
 		j.done-- // it has been counted
-		o := j.policy(final, &steps[i])
+		o := j.policy(final, &steps[i], true)
 		o.again = true
 		o.drop(func(guardrail, field string) bool { return known[said{o.object.Key(), guardrail, field}] })
 		if len(o.findings) > 0 {

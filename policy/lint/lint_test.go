@@ -42,7 +42,7 @@ func named() []policy.Guardrail {
 	return slices.DeleteFunc(guardrails.All(), func(g policy.Guardrail) bool { return !slices.Contains(slugs, g.Slug) })
 }
 
-func settings(t *testing.T, lines string) *config.Config {
+func settings(t testing.TB, lines string) *config.Config {
 	t.Helper()
 	cfg, err := config.Parse([]byte("apiVersion: bulkhead.dev/v1alpha1\nkind: BulkheadConfig\nmaximumAction: Deny\n"+lines), policy.Specs(guardrails.All()))
 	if err != nil {

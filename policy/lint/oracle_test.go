@@ -29,7 +29,7 @@ func someOrder(t *testing.T, cfg *config.Config, s *cluster.Snapshot, policies [
 		return true
 	}
 	for i, np := range policies {
-		after, clean := apply(t, cfg, s, np)
+		after, clean := apply(t, cfg, s, np, false)
 		if clean && someOrder(t, cfg, after, append(append([]*networkingv1.NetworkPolicy{}, policies[:i]...), policies[i+1:]...)) {
 			return true
 		}
@@ -38,13 +38,13 @@ func someOrder(t *testing.T, cfg *config.Config, s *cluster.Snapshot, policies [
 }
 
 // apply gives the cluster with the policy, and whether nothing is said about creating it.
-func apply(t *testing.T, cfg *config.Config, s *cluster.Snapshot, np *networkingv1.NetworkPolicy) (after *cluster.Snapshot, clean bool) {
+func apply(t *testing.T, cfg *config.Config, s *cluster.Snapshot, np *networkingv1.NetworkPolicy, complete bool) (after *cluster.Snapshot, clean bool) {
 	t.Helper()
 	c, err := policy.PolicyChange(s, nil, np)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Disclose, c.TypesWritten, clean = true, true, true // as randomPolicies does
+	c.Disclose, c.TypesWritten, c.Complete, clean = true, true, complete, true // as randomPolicies writes them
 	for _, f := range policy.Evaluate(cfg, guardrails.All(), c).Findings {
 		clean = clean && f.Action.Rank() < config.Warn.Rank()
 	}
@@ -55,7 +55,7 @@ func apply(t *testing.T, cfg *config.Config, s *cluster.Snapshot, np *networking
 func cleanAsLast(t *testing.T, cfg *config.Config, all *cluster.Snapshot, policies []*networkingv1.NetworkPolicy) bool {
 	t.Helper()
 	for _, np := range policies {
-		if _, clean := apply(t, cfg, all.WithoutPolicy(np.Namespace, np.Name), np); !clean {
+		if _, clean := apply(t, cfg, all.WithoutPolicy(np.Namespace, np.Name), np, true); !clean {
 			return false
 		}
 	}

@@ -124,7 +124,7 @@ func (j *judge) attempt(s *cluster.Snapshot, steps []step, left *int) *attempt {
 				return out
 			}
 			*left--
-			o := j.policy(out.final, &steps[i])
+			o := j.policy(out.final, &steps[i], false)
 			if len(o.findings) > 0 && *left > 0 {
 				stuck, waiting = append(stuck, o), append(waiting, steps[i])
 				continue
@@ -163,7 +163,7 @@ func (j *judge) force(out *attempt, steps []step, outcomes []*outcome) []step {
 	var left []step
 	for i, o := range outcomes {
 		if least[o.object.Namespace] == i && o.worst == mildest {
-			out.apply(j.policy(out.final, &steps[i])) // the others that are applied may have changed what is to be said
+			out.apply(j.policy(out.final, &steps[i], false)) // the others that are applied may have changed what is to be said
 		} else {
 			left = append(left, steps[i])
 		}
@@ -171,11 +171,13 @@ func (j *judge) force(out *attempt, steps []step, outcomes []*outcome) []step {
 	return left
 }
 
-func (j *judge) policy(s *cluster.Snapshot, step *step) *outcome {
+// policy judges one policy in the cluster s; complete says that all the others are there.
+func (j *judge) policy(s *cluster.Snapshot, step *step, complete bool) *outcome {
 	c, err := policy.PolicyChange(s, step.old, step.new)
 	if err != nil {
 		panic(err) // the reader compiles every policy, and refuses one that does not
 	}
+	c.Complete = complete
 	c.TypesWritten = step.new != nil && step.object.WritesPolicyTypes()
 	return j.evaluate(step.object, c)
 }
