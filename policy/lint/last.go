@@ -16,7 +16,9 @@ type said struct {
 
 // asLast judges every policy once more as if all else had been applied before it. In the order that hurts least a policy
 // that opens something may come before the one that shut it, and one half of a connection before the half that refuses it:
-// nothing is said then, and in the end it is so all the same. Nor is anything still to come then. What was said in that order is not said again.
+// nothing is said then, and in the end it is so all the same. Nor is anything still to come by then. What was said in that
+// order is not said again, nor what two changes do to the same workloads together: of two policies that let DNS through and
+// are deleted, the one that comes last cuts it.
 func (j *judge) asLast(final *cluster.Snapshot, steps []step) {
 	known := map[said]bool{}
 	for _, o := range j.outcomes {
@@ -24,6 +26,7 @@ func (j *judge) asLast(final *cluster.Snapshot, steps []step) {
 			known[said{o.object.Key(), o.findings[i].Guardrail, o.findings[i].Field}] = true
 		}
 	}
+	blamed := j.hits()
 	for i := range steps {
 		if !j.step() {
 			return
@@ -31,7 +34,9 @@ func (j *judge) asLast(final *cluster.Snapshot, steps []step) {
 		j.done-- // it has been counted
 		o := j.policy(final, &steps[i], true)
 		o.again = true
-		o.drop(func(guardrail, field string) bool { return known[said{o.object.Key(), guardrail, field}] })
+		o.drop(func(guardrail, field string, affected []policy.Affected) bool {
+			return known[said{o.object.Key(), guardrail, field}] || steps[i].old != nil && blamed.all(o.object.Namespace, guardrail, affected)
+		})
 		if len(o.findings) > 0 {
 			j.outcomes = append(j.outcomes, o)
 		}
@@ -39,10 +44,10 @@ func (j *judge) asLast(final *cluster.Snapshot, steps []step) {
 }
 
 // drop takes away what was said and the violations behind it.
-func (o *outcome) drop(which func(guardrail, field string) bool) {
+func (o *outcome) drop(which func(guardrail, field string, affected []policy.Affected) bool) {
 	for i := range o.results {
 		r := &o.results[i]
-		r.Violations = slices.DeleteFunc(r.Violations, func(v policy.Violation) bool { return which(r.Guardrail.Slug, v.Field) })
+		r.Violations = slices.DeleteFunc(r.Violations, func(v policy.Violation) bool { return which(r.Guardrail.Slug, v.Field, v.Affected) })
 	}
-	o.keep(slices.DeleteFunc(o.findings, func(f policy.Finding) bool { return which(f.Guardrail, f.Field) }))
+	o.keep(slices.DeleteFunc(o.findings, func(f policy.Finding) bool { return which(f.Guardrail, f.Field, f.Affected) }))
 }

@@ -77,28 +77,43 @@ func (j *judge) ofCluster(final *cluster.Snapshot, steps []step) {
 // dropRepeated takes away what is said of a new workload where the same guardrail says it of a policy in the same
 // manifests: it is one mistake, and the policy is where it is mended.
 func (j *judge) dropRepeated() {
-	type hit struct{ namespace, guardrail, workload string }
-	said := map[hit]bool{}
+	said := j.hits()
+	for _, o := range j.outcomes {
+		if len(o.findings) == 0 || o.change.NewWorkload == nil || o.change.OldWorkload != nil {
+			continue
+		}
+		o.findings = slices.DeleteFunc(o.findings, func(f policy.Finding) bool {
+			return said.all(o.object.Namespace, f.Guardrail, f.Affected)
+		})
+	}
+}
+
+// hit is a workload that a guardrail said something about.
+type hit struct{ namespace, guardrail, workload string }
+
+type hits map[hit]bool
+
+// hits lists the workloads that findings about policies and namespaces name.
+func (j *judge) hits() hits {
+	out := hits{}
 	for _, o := range j.outcomes {
 		if len(o.findings) == 0 || o.change.NewWorkload != nil {
 			continue
 		}
 		for i := range o.findings {
 			for _, a := range o.findings[i].Affected {
-				said[hit{o.object.Namespace, o.findings[i].Guardrail, bareName(a.Name)}] = true
+				out[hit{o.object.Namespace, o.findings[i].Guardrail, bareName(a.Name)}] = true
 			}
 		}
 	}
-	for _, o := range j.outcomes {
-		if len(o.findings) == 0 || o.change.NewWorkload == nil || o.change.OldWorkload != nil {
-			continue
-		}
-		o.findings = slices.DeleteFunc(o.findings, func(f policy.Finding) bool {
-			return len(f.Affected) > 0 && !slices.ContainsFunc(f.Affected, func(a policy.Affected) bool {
-				return !said[hit{o.object.Namespace, f.Guardrail, bareName(a.Name)}]
-			})
-		})
-	}
+	return out
+}
+
+// all reports whether the guardrail spoke of each of the workloads, and there are any.
+func (h hits) all(namespace, guardrail string, workloads []policy.Affected) bool {
+	return len(workloads) > 0 && !slices.ContainsFunc(workloads, func(a policy.Affected) bool {
+		return !h[hit{namespace, guardrail, bareName(a.Name)}]
+	})
 }
 
 // bareName takes the kind from the name of a pod template, "deployment/api".
