@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"iter"
 	"net/netip"
 	"strings"
 	"unique"
@@ -40,7 +41,7 @@ func PodOf(p *corev1.Pod) *Pod {
 		Name:      strings.Clone(p.Name),
 		shape: unique.Make(shape{
 			labels:      encodeLabels(p.Labels, notPerPod),
-			ports:       encodePorts(p.Spec.Containers),
+			ports:       encodePorts(&p.Spec),
 			dnsPolicy:   p.Spec.DNSPolicy,
 			hostNetwork: p.Spec.HostNetwork,
 		}),
@@ -71,7 +72,7 @@ func WorkloadOf(p *corev1.Pod) *Workload {
 	o, u := ownerOf(p), usesOf(p.Annotations, &p.Spec, p.UID == "")
 	w := &Workload{
 		Namespace: p.Namespace, Kind: o.kind, Name: o.name,
-		Labels: labels.Set(p.Labels), Ports: decodePorts(encodePorts(p.Spec.Containers)),
+		Labels: labels.Set(p.Labels), Ports: decodePorts(encodePorts(&p.Spec)),
 		HostNetwork: p.Spec.HostNetwork, DNSPolicy: p.Spec.DNSPolicy, made: &u,
 	}
 	if Governed(p) {
@@ -128,11 +129,12 @@ func (p *Pod) OwnedBy(kind, name string) *Pod {
 	return &out
 }
 
-// encodePorts writes the declared ports in the order in which they are declared.
-func encodePorts(containers []corev1.Container) string {
+// encodePorts writes the declared ports in the order in which they are declared, those of sidecars last: ports are looked
+// up by name in that order. Source: the API documentation of Service ports, and Kubernetes 1.32 for sidecars.
+func encodePorts(spec *corev1.PodSpec) string {
 	var b []byte
-	for i := range containers {
-		for _, p := range containers[i].Ports {
+	for c := range running(spec) {
+		for _, p := range c.Ports {
 			protocol := p.Protocol
 			if protocol == "" {
 				protocol = corev1.ProtocolTCP
@@ -141,6 +143,24 @@ func encodePorts(containers []corev1.Container) string {
 		}
 	}
 	return string(b)
+}
+
+// running gives the containers that stay: the containers, and of the init containers the sidecars, which restart always.
+// Source: KEP-753.
+func running(spec *corev1.PodSpec) iter.Seq[*corev1.Container] {
+	return func(yield func(*corev1.Container) bool) {
+		for i := range spec.Containers {
+			if !yield(&spec.Containers[i]) {
+				return
+			}
+		}
+		for i := range spec.InitContainers {
+			c := &spec.InitContainers[i]
+			if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways && !yield(c) {
+				return
+			}
+		}
+	}
 }
 
 // encodeDeclared writes ports as encodePorts does.

@@ -63,7 +63,7 @@ func NewTemplate(kind string, meta *metav1.ObjectMeta, spec *corev1.PodTemplateS
 	t := &Template{
 		Workload: &Workload{
 			Namespace: unique.Make(meta.Namespace).Value(), Kind: kind, Name: meta.Name,
-			Labels: packed(spec.Labels), Ports: decodePorts(encodePorts(spec.Spec.Containers)),
+			Labels: packed(spec.Labels), Ports: decodePorts(encodePorts(&spec.Spec)),
 			HostNetwork: spec.Spec.HostNetwork, DNSPolicy: spec.Spec.DNSPolicy, Template: true, made: &u,
 		},
 	}
