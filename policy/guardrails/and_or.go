@@ -127,7 +127,7 @@ func (p *orPair) violation(c *policy.Change, hit []*policy.Subject, worse bool) 
 		Field: "spec." + p.String(), Live: worse, Affected: policy.Affect(workloads), Fix: p.join(c, list),
 		Headline: all + " " + would,
 		Reason: fmt.Sprintf("%s[%d]+%s[%d] are OR: %s %s; join them in one item to mean %s %s",
-			list, p.item, list, p.item+1, all, effect, p.narrow.Pods, there),
+			list, p.item, list, p.item+1, all, effect, p.narrow.Pods.Brief(), there),
 	}
 	v.Detail = rule + ": " + v.Reason
 	return v

@@ -139,10 +139,10 @@ func selectsEveryNamespace(s netpol.Selector) bool {
 func anyNamespaceViolation(c *policy.Change, e *exposure, at place, rule *netpol.Rule) policy.Violation {
 	pods, selector := "pods", "{}"
 	if p := at.peer.Pods; p != nil && !p.Everything() {
-		pods += " " + p.String()
+		pods += " " + p.Brief()
 	}
 	if !at.peer.Namespaces.Everything() {
-		selector = at.peer.Namespaces.String()
+		selector = at.peer.Namespaces.Brief()
 	}
 	reached := e.names() + rulePorts(rule)
 	if len(e.subjects) > 0 && len(rule.Ports) == 1 && rule.Ports[0].Name == "" && !strings.Contains(reached, ",") {

@@ -134,12 +134,12 @@ func deadBecause(c *policy.Change, peer *netpol.Peer, r *cluster.Resolver) (sele
 	case peer.Namespaces == nil && c.Namespace != r.Namespace:
 		return "podSelector", fmt.Sprintf("looks in %s, DNS runs in %s; add namespaceSelector %s", c.Namespace, r.Namespace, home)
 	case peer.Namespaces == nil || peer.Namespaces.Matches(c.After.NamespaceLabels(r.Namespace)):
-		return "podSelector", fmt.Sprintf("%s matches no pod of %s; use %s", peer.Pods, r.Name(), r.Selector)
+		return "podSelector", fmt.Sprintf("%s matches no pod of %s; use %s", peer.Pods.Brief(), r.Name(), r.Selector)
 	}
 	for range c.After.SelectNamespaces(*peer.Namespaces) {
-		return "namespaceSelector", fmt.Sprintf("%s leaves out %s, where DNS runs; use %s", peer.Namespaces, r.Namespace, home)
+		return "namespaceSelector", fmt.Sprintf("%s leaves out %s, where DNS runs; use %s", peer.Namespaces.Brief(), r.Namespace, home)
 	}
-	return "namespaceSelector", fmt.Sprintf("no namespace has label %s; use %s", peer.Namespaces, home)
+	return "namespaceSelector", fmt.Sprintf("no namespace has label %s; use %s", peer.Namespaces.Brief(), home)
 }
 
 // resolverPeer is the resolver's pods as a peer.

@@ -44,7 +44,7 @@ func oneSidedViolation(c *policy.Change, x *halfOpen) policy.Violation {
 func peerWords(p *netpol.Peer) string {
 	words := "all pods"
 	if p.Pods != nil && !p.Pods.Everything() {
-		words = p.Pods.String()
+		words = p.Pods.Brief()
 	}
 	if p.Namespaces == nil {
 		return words
@@ -55,7 +55,7 @@ func peerWords(p *netpol.Peer) string {
 	if p.Namespaces.Everything() {
 		return words + " of all namespaces"
 	}
-	return words + " of namespaces " + p.Namespaces.String()
+	return words + " of namespaces " + p.Namespaces.Brief()
 }
 
 // refuser names what refuses the first connection at the peers' side, as far as the message may. It is repairable where

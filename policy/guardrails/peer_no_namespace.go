@@ -67,7 +67,7 @@ func checkPeerNoNamespace(c *policy.Change, _ any) []policy.Violation {
 		v := policy.Violation{
 			Field:    "spec." + at.String() + ".namespaceSelector",
 			Headline: "a peer would match no namespace",
-			Reason:   fmt.Sprintf("no namespace matches %s", selector),
+			Reason:   fmt.Sprintf("no namespace matches %s", selector.Brief()),
 		}
 		words, corrected := guessNamespace(c, selector)
 		v.Reason += words

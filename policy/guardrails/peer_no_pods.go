@@ -80,7 +80,7 @@ func checkPeerNoPods(c *policy.Change, _ any) []policy.Violation {
 		v := policy.Violation{
 			Field:    "spec." + at.String() + ".podSelector",
 			Headline: "a peer would match no pod",
-			Reason:   fmt.Sprintf("%s matches 0 pods or templates in %s", at.peer.Pods, where(c, at.peer, namespaces)),
+			Reason:   fmt.Sprintf("%s matches 0 pods or templates in %s", at.peer.Pods.Brief(), where(c, at.peer, namespaces)),
 		}
 		candidates, known := nameable(c, at.peer)
 		if known && len(candidates) == 0 {

@@ -58,7 +58,7 @@ func checkSelectorNoPods(c *policy.Change, _ any) []policy.Violation {
 		all = append(all, labelledWorkload(w))
 	}
 	v := policy.Violation{Field: "spec.podSelector", Headline: "the policy would apply to no pod"}
-	v.Reason = fmt.Sprintf("%s matches 0 pods or templates in %s", selector, c.Namespace)
+	v.Reason = fmt.Sprintf("%s matches 0 pods or templates in %s", selector.Brief(), c.Namespace)
 	if len(candidates) == 0 {
 		v.Reason += ": nothing runs there yet"
 	} else {

@@ -1,7 +1,9 @@
 package netpol
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -49,6 +51,42 @@ func (s Selector) Requirements() labels.Requirements {
 	}
 	reqs, _ := s.sel.Requirements()
 	return reqs
+}
+
+// maxBrief bounds the values of a requirement, and the requirements, that Brief writes.
+const maxBrief = 3
+
+// Brief gives the selector for a message: as String does, but of many values or requirements the first ones and how many more
+// there are, as in "tier in (a,b,c,+9)".
+func (s Selector) Brief() string {
+	if s.sel == nil {
+		return s.String()
+	}
+	requirements, _ := s.sel.Requirements()
+	if len(requirements) == 0 {
+		return s.String()
+	}
+	words := make([]string, 0, len(requirements))
+	for i := range requirements {
+		words = append(words, briefRequirement(&requirements[i]))
+	}
+	return strings.Join(firstOf(words), ",")
+}
+
+func briefRequirement(r *labels.Requirement) string {
+	if len(r.ValuesUnsorted()) <= maxBrief {
+		return r.String()
+	}
+	values := slices.Sorted(slices.Values(r.ValuesUnsorted()))
+	return fmt.Sprintf("%s %s (%s)", r.Key(), r.Operator(), strings.Join(firstOf(values), ","))
+}
+
+// firstOf gives the first of the words, and how many more there are as the last one.
+func firstOf(words []string) []string {
+	if n := len(words) - maxBrief; n > 0 {
+		return append(words[:maxBrief:maxBrief], fmt.Sprintf("+%d", n))
+	}
+	return words
 }
 
 // Keys lists the label keys that the selector reads, sorted, each once.

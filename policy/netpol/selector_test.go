@@ -70,6 +70,25 @@ func sameParts(a, b string) bool {
 	return x.String() == y.String()
 }
 
+func TestSelectorBrief(t *testing.T) {
+	for source, want := range map[string]string{
+		`{}`:                                     "<none>",
+		`{matchLabels: {tier: front, app: web}}`: "app=web,tier=front",
+		`{matchExpressions: [{key: a, operator: In, values: [w, v, u]}]}`:                                        "a in (u,v,w)",
+		`{matchExpressions: [{key: a, operator: NotIn, values: [x, w, v, u]}]}`:                                  "a notin (u,v,w,+1)",
+		`{matchLabels: {a: "1", b: "2", c: "3", d: "4", e: "5"}}`:                                                "a=1,b=2,c=3,+2",
+		`{matchExpressions: [{key: a, operator: Exists}, {key: b, operator: DoesNotExist}]}`:                     "a,!b",
+		`{matchLabels: {z: "9"}, matchExpressions: [{key: a, operator: In, values: ["5", "4", "3", "2", "1"]}]}`: "a in (1,2,3,+2),z=9",
+	} {
+		if got := compileSelector(t, source).Brief(); got != want {
+			t.Errorf("Brief of %s: got %q, want %q", source, got, want)
+		}
+	}
+	if got := (netpol.Selector{}).Brief(); got != "<none>" {
+		t.Errorf("Brief of the zero selector: got %q", got)
+	}
+}
+
 func TestSelectorExact(t *testing.T) {
 	for _, c := range []struct {
 		source, want string
