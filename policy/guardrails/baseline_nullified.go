@@ -8,6 +8,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
@@ -31,7 +32,7 @@ address of an IP family, on all ports? Every address is 0.0.0.0/0 or ::/0 withou
 one policy or several. Every pod is a rule without peers or an empty ` + "`namespaceSelector`" + `. All ports are all TCP
 ports, with or without those of other protocols. An edit of the protected policy itself counts as well, if it gives it such
 rules or takes the direction out of ` + "`policyTypes`" + `. The ` + "`owners`" + ` may do all of this. A policy for which
-nothing runs and no template is there has no effect to judge. Until ` + "`protected`" + ` is set nothing is judged.`,
+nothing runs yet is judged for the pods to come. Until ` + "`protected`" + ` is set nothing is judged.`,
 		Bad: `# with protected: [default-deny], applied by somebody who is no owner
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -92,8 +93,7 @@ type nullified struct {
 func (p *baselineParameters) nullified(c *policy.Change, d netpol.Direction) *nullified {
 	out := &nullified{direction: d}
 	known := map[string]reach{} // what is opened, by the policies before and after
-	for i := range c.Subjects {
-		s := &c.Subjects[i]
+	for _, s := range judgedSubjects(c) {
 		baseline := slices.IndexFunc(s.Before.Policies, func(b *netpol.Policy) bool { return b.Isolates[d] && p.protects(b.Name) })
 		if baseline < 0 {
 			continue
@@ -114,6 +114,33 @@ func (p *baselineParameters) nullified(c *policy.Change, d netpol.Direction) *nu
 			out.baseline = s.Before.Policies[baseline].Name
 		}
 		out.subjects, out.opened = append(out.subjects, s), out.opened.with(opened)
+	}
+	return out
+}
+
+// judgedSubjects gives the subjects of the change. A policy that selects nothing yet is judged for the pods to come, or else it
+// could be applied before them: the namespace's policies that select all that it selects will apply to them too.
+func judgedSubjects(c *policy.Change) []*policy.Subject {
+	var out []*policy.Subject
+	for i := range c.Subjects {
+		out = append(out, &c.Subjects[i])
+	}
+	if len(selectedSubjects(c)) > 0 {
+		return out
+	}
+	toCome := &policy.Subject{}
+	toCome.Before.Policies = selectingAll(c.Before.Policies(c.Namespace), c.NewPolicy.Subject)
+	toCome.After.Policies = selectingAll(c.After.Policies(c.Namespace), c.NewPolicy.Subject)
+	return append(out, toCome)
+}
+
+// selectingAll gives the policies that surely select every pod that the selector selects.
+func selectingAll(policies []*netpol.Policy, pods netpol.Selector) []*netpol.Policy {
+	var out []*netpol.Policy
+	for _, p := range policies {
+		if demandsNoMore(p.Subject, pods) {
+			out = append(out, p)
+		}
 	}
 	return out
 }
@@ -139,7 +166,7 @@ func violation(c *policy.Change, all ...*nullified) policy.Violation {
 			can = append(can, "send to "+n.opened.String())
 		}
 	}
-	workloads, live := policy.Worse(unique(subjects))
+	workloads, live := policy.Worse(present(subjects))
 	what := "policy"
 	if all[0].baseline == c.Name {
 		what = "edit"
@@ -147,8 +174,21 @@ func violation(c *policy.Change, all ...*nullified) policy.Violation {
 	return policy.Violation{
 		Live: live, Affected: policy.Affect(workloads), Headline: all[0].baseline + " would become ineffective",
 		Detail: fmt.Sprintf("this %s makes %s ineffective: %s can now %s",
-			what, all[0].baseline, policy.Names(workloads), strings.Join(can, " and ")),
+			what, all[0].baseline, namesOrSelected(workloads), strings.Join(can, " and ")),
 	}
+}
+
+// present gives the subjects that are there, each once: pods to come have no workload.
+func present(subjects []*policy.Subject) []*policy.Subject {
+	return slices.DeleteFunc(unique(subjects), func(s *policy.Subject) bool { return s.Workload == nil })
+}
+
+// namesOrSelected lists the workloads: "app=api, app=web", or "the selected pods" where there are none yet.
+func namesOrSelected(workloads []*cluster.Workload) string {
+	if len(workloads) == 0 {
+		return "the selected pods"
+	}
+	return policy.Names(workloads)
 }
 
 // openedBy is the violation of rules of the new policy.
@@ -219,7 +259,7 @@ func (n *nullified) opens(p *netpol.Policy) bool {
 
 // withoutRules leaves the rules out of the policy.
 func (n *nullified) withoutRules(c *policy.Change, rules []int) *policy.Fix {
-	workloads, _ := policy.Worse(n.subjects)
+	workloads, _ := policy.Worse(present(n.subjects))
 	fixed := c.Object.DeepCopy()
 	var places []string
 	for i := len(rules) - 1; i >= 0; i-- {
@@ -237,8 +277,12 @@ func (n *nullified) withoutRules(c *policy.Change, rules []int) *policy.Fix {
 	if len(fixed.Spec.PolicyTypes) == 0 {
 		fixed.Spec.PolicyTypes = policyTypesOf(c.NewPolicy)
 	}
+	need := "the pods need"
+	if len(workloads) > 0 {
+		need = policy.Names(workloads) + " needs"
+	}
 	return &policy.Fix{
-		Say:     fmt.Sprintf("leave out %s; allow the peers and ports that %s needs", strings.Join(places, ", "), policy.Names(workloads)),
+		Say:     fmt.Sprintf("leave out %s; allow the peers and ports that %s", strings.Join(places, ", "), need),
 		Instead: fixed,
 	}
 }

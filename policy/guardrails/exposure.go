@@ -26,11 +26,8 @@ func (e *exposure) add(s *policy.Subject) {
 
 // names lists the subjects: "app=api, app=web", or "the selected pods" where there are none yet.
 func (e *exposure) names() string {
-	if len(e.subjects) == 0 {
-		return "the selected pods"
-	}
 	workloads, _ := policy.Worse(e.subjects)
-	return policy.Names(workloads)
+	return namesOrSelected(workloads)
 }
 
 // violation starts a violation at the field.
