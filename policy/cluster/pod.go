@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"encoding/binary"
-	"iter"
 	"net/netip"
 	"strings"
 	"unique"
@@ -127,40 +126,6 @@ func (p *Pod) OwnedBy(kind, name string) *Pod {
 	out := *p
 	out.variant.owner = unique.Make(owner{kind, name})
 	return &out
-}
-
-// encodePorts writes the declared ports in the order in which they are declared, those of sidecars last: ports are looked
-// up by name in that order. Source: the API documentation of Service ports, and Kubernetes 1.32 for sidecars.
-func encodePorts(spec *corev1.PodSpec) string {
-	var b []byte
-	for c := range running(spec) {
-		for _, p := range c.Ports {
-			protocol := p.Protocol
-			if protocol == "" {
-				protocol = corev1.ProtocolTCP
-			}
-			b = appendPort(b, p.Name, protocol, uint16(p.ContainerPort))
-		}
-	}
-	return string(b)
-}
-
-// running gives the containers that stay: the containers, and of the init containers the sidecars, which restart always.
-// Source: KEP-753.
-func running(spec *corev1.PodSpec) iter.Seq[*corev1.Container] {
-	return func(yield func(*corev1.Container) bool) {
-		for i := range spec.Containers {
-			if !yield(&spec.Containers[i]) {
-				return
-			}
-		}
-		for i := range spec.InitContainers {
-			c := &spec.InitContainers[i]
-			if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways && !yield(c) {
-				return
-			}
-		}
-	}
 }
 
 // encodeDeclared writes ports as encodePorts does.

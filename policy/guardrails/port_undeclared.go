@@ -24,7 +24,7 @@ var portUndeclared = policy.Guardrail{
 on which somebody does.`,
 		Judged: `Each numeric port or range of ports, in the directions that ` + "`policyTypes`" + ` names, on the live pods that are the rule's
 destinations, or on pod templates where nothing runs: does any of them declare a ` + "`containerPort`" + ` of that number and protocol, or
-any Service send a port of its own there? A pod may listen on ports that it does not declare, so this never denies, and nothing is
+a probe of theirs call it, or any Service send a port of its own there? A pod may listen on ports that it does not declare, so this never denies, and nothing is
 said where one of the pods declares no port at all. Left alone are rules with an ` + "`ipBlock`" + ` among the peers, for DNS, for every pod
 of the cluster, ports of Services, of which ` + "`service-port`" + ` tells, and items that the stored policy had for the same pods. What
 the pods of other namespaces declare is told only where the config discloses it.`,
