@@ -48,7 +48,7 @@ type uses struct {
 func usesOf(annotations map[string]string, spec *corev1.PodSpec, written bool) uses {
 	u := uses{
 		account: spec.ServiceAccountName, token: mountsToken(spec, written),
-		references: encodeReferences(ReferencesOf(spec.Containers)),
+		references: encodeReferences(slices.Concat(ReferencesOf(spec.Containers), ReferencesOf(spec.InitContainers))),
 	}
 	if u.account == "" {
 		u.account = defaultAccount
