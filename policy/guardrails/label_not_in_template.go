@@ -25,7 +25,7 @@ var labelNotInTemplate = policy.Guardrail{
 		Why: `A label set on a running pod opens or closes connections at once, and is gone with the pod: after the next rollout
 nobody knows why something stopped working that worked for weeks.`,
 		Judged: `The labels that an update gives a pod, where the template of the Deployment, StatefulSet, DaemonSet or ReplicaSet that
-made the pod has no such label or another value of it, and some policy's selectors match differently for it: those of a policy
+made the pod has no such label or another value of it, and some policy's selectors match the pod for it: those of a policy
 of the namespace, or, where the update cuts or opens connections, peers of any other policy and cluster-wide policies. Labels that Kubernetes sets anew
 on each pod never count. Service accounts, nodes and the cluster's own components are not told: what an operator sets on its pods
 by itself, such as the role of a database's replica, it sets again. Labels with a key in ` + "`temporary`" + `, with or without a

@@ -13,7 +13,8 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
-// policiesRead reports whether some policy tells the changed pod from one that has the label of the key as instead has it.
+// policiesRead reports whether some policy selects the changed pod and would not with the label of the key as instead has it.
+// What selects the pod only with that is left out: there the label takes something away, and nobody is to make it stay.
 // Those of other namespaces are only asked where the change cuts or opens connections.
 func policiesRead(c *policy.Change, key string, instead labels.Set) bool {
 	now := c.NewWorkload.Labels
@@ -24,7 +25,7 @@ func policiesRead(c *policy.Change, key string, instead labels.Set) bool {
 		delete(other, key)
 	}
 	tells := func(s *netpol.Selector) bool {
-		return s != nil && reads(s, key) && s.Matches(now) != s.Matches(other)
+		return s != nil && reads(s, key) && s.Matches(now) && !s.Matches(other)
 	}
 	e := c.After.Endpoint(c.NewWorkload)
 	for _, p := range c.After.Policies(c.Namespace) {
