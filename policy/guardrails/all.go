@@ -10,6 +10,7 @@ func All() []policy.Guardrail {
 		allowAllRule,
 		andOr,
 		anyNamespaceIn,
+		apiServerCut,
 		baselineHalf,
 		baselineNullified,
 		cniInert,
