@@ -51,6 +51,7 @@ func All() []policy.Guardrail {
 		selectorNoPods,
 		servicePortUsed,
 		tenantCrossing,
+		webhookCut,
 		worldCIDR,
 	}
 }
