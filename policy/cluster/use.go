@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -25,7 +26,7 @@ type Use struct {
 
 // Reference is a host that an environment variable or an argument of a container names.
 type Reference struct {
-	// Source is where it stands: "env REDIS_ADDR", "argument --upstream".
+	// Source is where it stands: "env REDIS_ADDR", "argument --upstream", or "argument" for one without a name.
 	Source string
 	// Host as written, and the port beside it, 0 where none is.
 	Host string
@@ -48,7 +49,7 @@ type uses struct {
 func usesOf(annotations map[string]string, spec *corev1.PodSpec, written bool) uses {
 	u := uses{
 		account: spec.ServiceAccountName, token: mountsToken(spec, written),
-		references: encodeReferences(slices.Concat(ReferencesOf(spec.Containers), ReferencesOf(spec.InitContainers))),
+		references: encodeReferences(ReferencesOf(spec)),
 	}
 	if u.account == "" {
 		u.account = defaultAccount
@@ -93,22 +94,38 @@ func (u uses) use() Use {
 	}
 }
 
+// Mentions reports whether a reference of the workload's pods may mean a Service of that name: it is cheap, for finding the few
+// workloads of a cluster that are worth looking at.
+func (w *Workload) Mentions(service string) bool {
+	if w.made != nil {
+		return strings.Contains(w.made.references, service)
+	}
+	var last unique.Handle[uses]
+	for _, v := range w.variants {
+		if v.uses != last && strings.Contains(v.uses.Value().references, service) {
+			return true
+		}
+		last = v.uses
+	}
+	return false
+}
+
 // Uses gives what the workload's pods say of their connections. Pods that no policy can tell apart may differ in it; each
 // way is listed once, in a stable order.
 func (w *Workload) Uses() []Use {
 	if w.made != nil {
 		return []Use{w.made.use()}
 	}
-	var distinct []uses
+	var distinct []unique.Handle[uses] // comparing those is cheap, and the pods of a large StatefulSet are a variant each
 	for _, v := range w.variants {
-		if u := v.uses.Value(); !slices.Contains(distinct, u) {
-			distinct = append(distinct, u)
+		if !slices.Contains(distinct, v.uses) {
+			distinct = append(distinct, v.uses)
 		}
 	}
-	slices.SortFunc(distinct, compareUses)
+	slices.SortFunc(distinct, func(a, b unique.Handle[uses]) int { return compareUses(a.Value(), b.Value()) })
 	out := make([]Use, 0, len(distinct))
 	for _, u := range distinct {
-		out = append(out, u.use())
+		out = append(out, u.Value().use())
 	}
 	return out
 }
