@@ -15,9 +15,11 @@ type Service struct {
 	Namespace, Name string
 	// Selector of the Service's pods; empty means that its endpoints are kept by hand.
 	Selector labels.Set
-	// ClusterIPs of the Service; none for a headless one.
+	// ClusterIPs of the Service; none for a headless one, and for one that is not stored yet.
 	ClusterIPs []netip.Addr
-	Ports      []ServicePort
+	// Headless says that the Service asks for no cluster IP: its name gives its pods' own addresses.
+	Headless bool
+	Ports    []ServicePort
 	// Type of the Service; empty means ClusterIP.
 	Type corev1.ServiceType
 	// ExternalLocal says that traffic from outside keeps its source address: externalTrafficPolicy is Local.
@@ -66,6 +68,7 @@ func ServiceOf(s *corev1.Service) *Service {
 	out := &Service{Namespace: unique.Make(s.Namespace).Value(), Name: s.Name, Selector: packed(s.Spec.Selector), dns: dnsRank(s)}
 	out.Type, out.ExternalLocal, out.Labels = s.Spec.Type, s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal, packed(s.Labels)
 	out.Direct = direct(s.Annotations)
+	out.Headless = s.Spec.ClusterIP == corev1.ClusterIPNone
 	out.Scraped, out.ScrapePort = scrapeAnnotations(s.Annotations)
 	out.External = s.Spec.Type == corev1.ServiceTypeLoadBalancer || s.Spec.Type == corev1.ServiceTypeNodePort || len(s.Spec.ExternalIPs) > 0
 	for _, ip := range s.Spec.ClusterIPs {

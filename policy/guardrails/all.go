@@ -15,6 +15,7 @@ func All() []policy.Guardrail {
 		baselineNullified,
 		cniInert,
 		connectivityDiff,
+		dependencyCut,
 		dnsCut,
 		dnsDeadPeer,
 		dnsPortUsed,
