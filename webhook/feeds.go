@@ -172,9 +172,18 @@ func slimPod(p *corev1.Pod) corev1.Pod {
 		},
 		Status: corev1.PodStatus{Phase: p.Status.Phase, PodIP: p.Status.PodIP, PodIPs: p.Status.PodIPs},
 	}
+	for i := range p.Spec.InitContainers {
+		out.Spec.InitContainers = append(out.Spec.InitContainers, slimContainer(&p.Spec.InitContainers[i]))
+	}
 	for i := range p.Spec.Containers {
-		c := &p.Spec.Containers[i]
-		out.Spec.Containers = append(out.Spec.Containers, corev1.Container{Ports: c.Ports, Env: c.Env, Command: c.Command, Args: c.Args})
+		out.Spec.Containers = append(out.Spec.Containers, slimContainer(&p.Spec.Containers[i]))
 	}
 	return out
+}
+
+func slimContainer(c *corev1.Container) corev1.Container {
+	return corev1.Container{
+		RestartPolicy: c.RestartPolicy, Ports: c.Ports, Env: c.Env, Command: c.Command, Args: c.Args,
+		StartupProbe: c.StartupProbe, ReadinessProbe: c.ReadinessProbe, LivenessProbe: c.LivenessProbe,
+	}
 }

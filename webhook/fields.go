@@ -68,17 +68,13 @@ func (b *bindingFields) binding() *corev1.Binding {
 
 // podSpecFields are those of corev1.PodSpec.
 type podSpecFields struct {
-	HostNetwork                  bool             `json:"hostNetwork"`
-	DNSPolicy                    corev1.DNSPolicy `json:"dnsPolicy"`
-	ServiceAccountName           string           `json:"serviceAccountName"`
-	AutomountServiceAccountToken *bool            `json:"automountServiceAccountToken"`
-	Containers                   []struct {
-		Ports   []corev1.ContainerPort `json:"ports"`
-		Env     []envFields            `json:"env"`
-		Command []string               `json:"command"`
-		Args    []string               `json:"args"`
-	} `json:"containers"`
-	Volumes []struct {
+	HostNetwork                  bool              `json:"hostNetwork"`
+	DNSPolicy                    corev1.DNSPolicy  `json:"dnsPolicy"`
+	ServiceAccountName           string            `json:"serviceAccountName"`
+	AutomountServiceAccountToken *bool             `json:"automountServiceAccountToken"`
+	InitContainers               []containerFields `json:"initContainers"`
+	Containers                   []containerFields `json:"containers"`
+	Volumes                      []struct {
 		Projected *struct {
 			Sources []struct {
 				ServiceAccountToken *corev1.ServiceAccountTokenProjection `json:"serviceAccountToken"`
@@ -87,10 +83,23 @@ type podSpecFields struct {
 	} `json:"volumes"`
 }
 
-// envFields are those of corev1.EnvVar. What comes from elsewhere is not known.
-type envFields struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+// containerFields are those of corev1.Container.
+type containerFields struct {
+	RestartPolicy  *corev1.ContainerRestartPolicy `json:"restartPolicy"`
+	Ports          []corev1.ContainerPort         `json:"ports"`
+	Env            []corev1.EnvVar                `json:"env"`
+	Command        []string                       `json:"command"`
+	Args           []string                       `json:"args"`
+	StartupProbe   *corev1.Probe                  `json:"startupProbe"`
+	ReadinessProbe *corev1.Probe                  `json:"readinessProbe"`
+	LivenessProbe  *corev1.Probe                  `json:"livenessProbe"`
+}
+
+func (f *containerFields) container() corev1.Container {
+	return corev1.Container{
+		RestartPolicy: f.RestartPolicy, Ports: f.Ports, Env: f.Env, Command: f.Command, Args: f.Args,
+		StartupProbe: f.StartupProbe, ReadinessProbe: f.ReadinessProbe, LivenessProbe: f.LivenessProbe,
+	}
 }
 
 func (s *podSpecFields) spec() corev1.PodSpec {
@@ -98,13 +107,11 @@ func (s *podSpecFields) spec() corev1.PodSpec {
 		HostNetwork: s.HostNetwork, DNSPolicy: s.DNSPolicy, ServiceAccountName: s.ServiceAccountName,
 		AutomountServiceAccountToken: s.AutomountServiceAccountToken,
 	}
+	for i := range s.InitContainers {
+		out.InitContainers = append(out.InitContainers, s.InitContainers[i].container())
+	}
 	for i := range s.Containers {
-		from := &s.Containers[i]
-		c := corev1.Container{Ports: from.Ports, Command: from.Command, Args: from.Args}
-		for _, e := range from.Env {
-			c.Env = append(c.Env, corev1.EnvVar{Name: e.Name, Value: e.Value})
-		}
-		out.Containers = append(out.Containers, c)
+		out.Containers = append(out.Containers, s.Containers[i].container())
 	}
 	for i := range s.Volumes {
 		if projected := s.Volumes[i].Projected; projected != nil {

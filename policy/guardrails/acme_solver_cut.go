@@ -92,7 +92,7 @@ func checkACMESolverCut(c *policy.Change, _ any) []policy.Violation {
 		return nil
 	}
 	v := policy.Violation{
-		Field: changedIngressField(c, pods), Headline: "HTTP-01 challenges would fail",
+		Field: lossField(c, pods, netpol.Ingress), Headline: "HTTP-01 challenges would fail",
 		Detail: listed(names) + " solves HTTP-01 here; its solver pods would get no ingress on 8089",
 		Fix:    x.admitRequests(),
 	}

@@ -35,41 +35,10 @@ func losesIngress(c *policy.Change, s *policy.Subject, pods []foundPods, port ne
 		!anyAdmitted(c.After, pods, &s.After, port) && anyConnected(c.Before, pods, &s.Before, port)
 }
 
-// changedIngressField is where the change shuts the workloads' ingress: its rules, its subject or its directions.
-func changedIngressField(c *policy.Change, workloads []*cluster.Workload) string {
-	switch {
-	case c.NewPolicy == nil:
-		return ""
-	case !selectsAll(c.NewPolicy, workloads, c):
-		return "spec.podSelector"
-	case !c.NewPolicy.Isolates[netpol.Ingress]:
-		return "spec.policyTypes"
-	}
-	return "spec.ingress"
-}
-
 // admitFix lets the rules' peers in to the subjects, which are pods behind the Services: in the changed policy where it has
 // rules already and selects no other pods, else in a policy of its own that is applied before the change.
 func admitFix(c *policy.Change, cut []*policy.Subject, services []*cluster.Service, name string, rules []networkingv1.NetworkPolicyIngressRule) *policy.Fix {
-	if c.Object != nil && len(c.Object.Spec.Ingress) > 0 && c.NewPolicy.Isolates[netpol.Ingress] && selectsOnly(c, cut) {
-		fixed := c.Object.DeepCopy()
-		fixed.Spec.Ingress = append(fixed.Spec.Ingress, rules...)
-		return &policy.Fix{Say: "add under spec.ingress:", YAML: paste(rules), Instead: fixed}
-	}
-	first := newPolicy(c, name, selectCut(c, cut, netpol.Ingress, selectorsOf(services)))
-	first.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
-	first.Spec.Ingress = rules
-	return &policy.Fix{Say: "apply this policy first:", YAML: paste(first), First: []*networkingv1.NetworkPolicy{first}}
-}
-
-// selectsOnly reports whether the new policy selects the subjects and none beside them.
-func selectsOnly(c *policy.Change, cut []*policy.Subject) bool {
-	for i := range c.Subjects {
-		if s := &c.Subjects[i]; c.NewPolicy.Selects(s.After.Endpoint) != slices.Contains(cut, s) {
-			return false
-		}
-	}
-	return true
+	return restoreIngress(c, cut, selectCut(c, cut, netpol.Ingress, selectorsOf(services)), name, rules)
 }
 
 // selectorsOf are the selectors of the Services.

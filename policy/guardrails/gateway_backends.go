@@ -105,7 +105,7 @@ func (x *routeCuts) violation() policy.Violation {
 	}
 	slices.Sort(ports)
 	lost := listed(names)
-	v := policy.Violation{Field: changedIngressField(c, workloads), Live: live, Affected: policy.Affect(workloads)}
+	v := policy.Violation{Field: lossField(c, workloads, netpol.Ingress), Live: live, Affected: policy.Affect(workloads)}
 	if live {
 		v.Headline = policy.Plural(policy.LivePods(workloads), "live pod") + " would lose " + lost
 	}

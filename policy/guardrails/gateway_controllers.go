@@ -166,13 +166,5 @@ func carriersConnect(s *cluster.Snapshot, pods []foundPods, to netpol.Endpoint, 
 // reachPods lets the subjects send to the pods of all namespaces: that is what they are there for.
 func reachPods(c *policy.Change, cut []*policy.Subject, name string, foundBy []labels.Set) *policy.Fix {
 	rules := []networkingv1.NetworkPolicyEgressRule{{To: []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}}}}
-	if c.Object != nil && len(c.Object.Spec.Egress) > 0 && c.NewPolicy.Isolates[netpol.Egress] && selectsOnly(c, cut) {
-		fixed := c.Object.DeepCopy()
-		fixed.Spec.Egress = append(fixed.Spec.Egress, rules...)
-		return &policy.Fix{Say: "add under spec.egress:", YAML: paste(rules), Instead: fixed}
-	}
-	first := newPolicy(c, name, selectCut(c, cut, netpol.Egress, foundBy))
-	first.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
-	first.Spec.Egress = rules
-	return &policy.Fix{Say: "apply this policy first:", YAML: paste(first), First: []*networkingv1.NetworkPolicy{first}}
+	return restoreEgress(c, cut, selectCut(c, cut, netpol.Egress, foundBy), name, rules)
 }

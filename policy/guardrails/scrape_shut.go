@@ -97,7 +97,7 @@ func (x *scrapeCuts) violation(c *policy.Change) policy.Violation {
 		verb = "scrape"
 	}
 	v := policy.Violation{
-		Field: changedIngressField(c, workloads), Live: live, Affected: policy.Affect(workloads),
+		Field: lossField(c, workloads, netpol.Ingress), Live: live, Affected: policy.Affect(workloads),
 		Detail: fmt.Sprintf("%s %s %s on %s%s; that would be blocked", listed(x.names), verb, policy.Count(workloads), numberWords(ports), from),
 		Fix:    admitFix(c, subjects, nil, "allow-scrapes", []networkingv1.NetworkPolicyIngressRule{ruleFor(peers, ports)}),
 	}
