@@ -10,7 +10,7 @@ import (
 )
 
 // cniInert: the network plugin enforces no NetworkPolicy, or none that does is found. It is the cluster's fault and not the
-// change's, so it is for the platform team: with its default action it goes to the audit log with each policy that is written,
+// change's, so it is for the platform team: with its default action it goes to the audit log with each policy that is created,
 // and a report of many changes has it once.
 var cniInert = policy.Guardrail{
 	Slug:          "cni-inert",
@@ -24,7 +24,7 @@ var cniInert = policy.Guardrail{
 	Documentation: policy.Documentation{
 		Why: `The API server stores NetworkPolicies whether anybody enforces them or not. With Flannel alone, or with the AWS VPC CNI
 and its network policy agent off, ` + "`kubectl apply`" + ` succeeds, ` + "`kubectl get`" + ` lists the policy, and every connection passes.`,
-		Judged: `With each policy that is created or changed: the DaemonSets of the namespaces where network plugins are installed
+		Judged: `With each policy that is created: the DaemonSets of the namespaces where network plugins are installed
 (` + "`kube-system`, `calico-system`, `kube-flannel`" + ` and their like). It is a violation where a plugin is found that enforces nothing,
 and none that does: Flannel without Calico or its policy container, the AWS VPC CNI without ` + "`--enable-network-policy=true`" + `, Weave
 Net without weave-npc, kube-router without its firewall, Cilium with policies off, kindnet before it had them. It also is one where
@@ -32,8 +32,9 @@ Net without weave-npc, kube-router without its firewall, Cilium with policies of
 by itself, unless told otherwise, so nothing is said of it. Where no DaemonSet is seen at all nothing is known and nothing is said.
 Set ` + "`network.plugin`" + ` in the config where the plugin runs outside the cluster.
 
-It speaks of the cluster and not of the change. The audit log has it with each policy, so that none is taken for enforced;
-` + "`bulkhead lint`" + ` says it at most once in a run, and only where its action is Warn. It never denies.`,
+It speaks of the cluster and not of the change. The audit log has it with each new policy, so that none is taken for enforced;
+an update finds things as they were. ` + "`bulkhead lint`" + ` says it at most once in a run, and only where its action is Warn or Deny.
+It never denies.`,
 		Bad: `# in a cluster with Flannel alone
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -56,6 +57,9 @@ for policies alone; the AWS VPC CNI has ` + "`enableNetworkPolicy`" + `; Flannel
 }
 
 func checkCNIInert(c *policy.Change, _ any) []policy.Violation {
+	if c.Operation != policy.Create {
+		return nil // the stored policy had no effect either
+	}
 	n := c.After.Network()
 	why, verb := "", "are"
 	switch {

@@ -61,13 +61,14 @@ func sameToPolicies(a, b *cluster.Workload) bool {
 		slices.Equal(a.Ports, b.Ports)
 }
 
-// ofCluster judges the cluster itself, once: with the first policy that the manifests write.
+// ofCluster judges the cluster itself, once: with the first policy that the manifests create. What was so before an update is
+// left alone here as elsewhere.
 func (j *judge) ofCluster(final *cluster.Snapshot, steps []step) {
-	i := slices.IndexFunc(steps, func(s step) bool { return s.new != nil })
+	i := slices.IndexFunc(steps, func(s step) bool { return s.old == nil && s.new != nil })
 	if i < 0 || len(j.once) == 0 || j.stopped {
 		return
 	}
-	c, err := policy.PolicyChange(final, steps[i].old, steps[i].new)
+	c, err := policy.PolicyChange(final, nil, steps[i].new)
 	if err != nil {
 		panic(err) // the reader compiles every policy, and refuses one that does not
 	}
