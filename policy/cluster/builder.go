@@ -24,6 +24,7 @@ type Builder struct {
 	retier     bool // some policy of a tier changed since the last snapshot
 
 	changedExtras map[Resource]bool // since the last snapshot
+	renetwork     bool              // the options changed since the last snapshot
 }
 
 // NewBuilder makes an empty Builder.
@@ -39,7 +40,7 @@ func NewBuilder(o Options) *Builder {
 
 // SetOptions changes the options from the next snapshot on.
 func (b *Builder) SetOptions(o Options) {
-	b.options = o
+	b.options, b.renetwork = o, true
 	for name, n := range b.namespaces {
 		n.configured = o.Resolver.serviceIn(name)
 		n.backends = nil
@@ -177,7 +178,7 @@ func (b *Builder) Snapshot() *Snapshot {
 	if b.retier {
 		out.tiers = netpol.NewTiers(slices.Collect(maps.Values(b.tiers)))
 	}
-	renetwork := b.changedExtras[Nodes] || b.changedExtras[ServiceCIDRs]
+	renetwork := b.renetwork || b.changedExtras[Nodes] || b.changedExtras[ServiceCIDRs]
 	out.extras = b.publishExtras(out.extras)
 	out.stats.Extras = 0
 	for _, set := range out.extras {
@@ -220,11 +221,22 @@ func (b *Builder) Snapshot() *Snapshot {
 	if b.dirty[systemNamespace] || b.dirty[openshiftDNS] || b.dirty[b.options.Resolver.Namespace] {
 		out.resolver = findResolver(&out)
 	}
-	if renetwork || slices.ContainsFunc(agentNamespaces[:], func(name string) bool { return b.dirty[name] }) {
+	if renetwork || b.agentsChanged(&out) {
 		out.network = findNetwork(&out)
 	}
-	b.dirty, b.labels, b.retier, b.last = map[string]bool{}, false, false, &out
+	b.dirty, b.labels, b.retier, b.renetwork, b.last = map[string]bool{}, false, false, false, &out
 	return &out
+}
+
+// agentsChanged reports whether s shows other network plugins than the last snapshot. Pods of the system namespaces come and go
+// all the time, their DaemonSets seldom change.
+func (b *Builder) agentsChanged(s *Snapshot) bool {
+	if !slices.ContainsFunc(agentNamespaces[:], func(name string) bool { return b.dirty[name] }) {
+		return false
+	}
+	before, searched := runningAgents(b.last)
+	after, nowSearched := runningAgents(s)
+	return searched != nowSearched || !slices.Equal(before, after)
 }
 
 func (s *Stats) count(n *Namespace, by int) {

@@ -66,6 +66,9 @@ func findNetwork(s *Snapshot) *Network {
 func (n *Network) findPlugins(s *Snapshot, configured Plugin) {
 	agents, searched := runningAgents(s)
 	n.Searched = searched && !s.options.Partial
+	if slices.ContainsFunc(s.Nodes(), func(n *Node) bool { return strings.Contains(n.Version, k3sVersion) }) {
+		agents = append(agents, agent{plugin: K3s}) // it shows no DaemonSet, and may have been told to enforce nothing
+	}
 	if configured != "" {
 		a := agent{configured, version{}, profiles()[configured].Enforces}
 		for _, found := range agents {
@@ -139,9 +142,6 @@ func runningAgents(s *Snapshot) (agents []agent, searched bool) {
 		agents = append(agents, n.agents...)
 		searched = searched || len(n.agents) > 0 ||
 			slices.ContainsFunc(n.Templates, func(w *Workload) bool { return w.Kind == "DaemonSet" })
-	}
-	if slices.ContainsFunc(s.Nodes(), func(n *Node) bool { return strings.Contains(n.Version, k3sVersion) }) {
-		agents = append(agents, agent{plugin: K3s}) // it shows no DaemonSet, and may have been told to enforce nothing
 	}
 	return agents, searched
 }

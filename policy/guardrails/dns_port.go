@@ -18,7 +18,6 @@ var dnsPortUsed = policy.Guardrail{
 	On:            []policy.Trigger{policy.PolicyWrite},
 	DefaultAction: config.Warn,
 	LiveOnly:      true, // and no violation is Live
-	Needs:         []cluster.Resource{cluster.Nodes},
 	Check:         checkDNSPort,
 	Documentation: policy.Documentation{
 		Why: `Pods ask the DNS Service on port 53, and the Service translates that to the port on which its pods listen. Where that

@@ -20,7 +20,6 @@ var endPort = policy.Guardrail{
 	On:            []policy.Trigger{policy.PolicyWrite},
 	DefaultAction: config.Warn,
 	LiveOnly:      true, // and no violation is Live
-	Needs:         []cluster.Resource{cluster.Nodes},
 	Check:         checkEndPort,
 	Documentation: policy.Documentation{
 		Why: `Network plugins learned about ` + "`endPort`" + ` one after the other, some never did, and the API server takes the field for all

@@ -11,6 +11,15 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
 
+// hiddenClients looks for clients whose addresses a Service hides from the pods of one change.
+type hiddenClients struct {
+	change   *policy.Change
+	nodes    []*cluster.Node
+	services []*cluster.Service // that hide them
+	selected []*policy.Subject
+	budget   int // of questions whether a node is let in
+}
+
 // fromOutside reports whether the Service leads from outside the cluster to its pods by way of nodes.
 func fromOutside(s *cluster.Service) bool {
 	return (s.Type == corev1.ServiceTypeLoadBalancer || s.Type == corev1.ServiceTypeNodePort) && !s.Direct
@@ -29,13 +38,12 @@ func hidingServices(c *policy.Change) []*cluster.Service {
 	return out
 }
 
-// hiddenBy gives the first Service that hides clients from pods which the rule lets them reach on a port of it, and those pods.
-func hiddenBy(c *policy.Change, services []*cluster.Service, rule *netpol.Rule) (first *cluster.Service, pods []*cluster.Workload) {
-	selected := selectedSubjects(c)
-	for _, s := range services {
+// by gives the first Service that hides clients from pods which the rule lets them reach on a port of it, and those pods.
+func (x *hiddenClients) by(rule *netpol.Rule) (first *cluster.Service, pods []*cluster.Workload) {
+	for _, s := range x.services {
 		var hit []*policy.Subject
-		for _, subject := range selected {
-			if hides(c, s, subject, rule) {
+		for _, subject := range x.selected {
+			if x.hides(s, subject, rule) {
 				hit = append(hit, subject)
 			}
 		}
@@ -49,14 +57,14 @@ func hiddenBy(c *policy.Change, services []*cluster.Service, rule *netpol.Rule) 
 
 // hides reports whether clients of the Service reach the subject on a port that the rule allows, with a node's address that no
 // rule admits.
-func hides(c *policy.Change, s *cluster.Service, subject *policy.Subject, rule *netpol.Rule) bool {
+func (x *hiddenClients) hides(s *cluster.Service, subject *policy.Subject, rule *netpol.Rule) bool {
 	if !serves(s, subject.Workload) {
 		return false
 	}
 	return slices.ContainsFunc(s.Ports, func(p cluster.ServicePort) bool {
 		port := netpol.Port{Protocol: p.Protocol, Number: p.TargetPort(subject.Workload)}
-		return port.Number != 0 && rule.MatchesPort(subject.After.Endpoint, port) && !showsClients(c, subject, port) &&
-			!admitsNodes(c, &subject.After, port)
+		return port.Number != 0 && rule.MatchesPort(subject.After.Endpoint, port) && !showsClients(x.change, subject, port) &&
+			!x.admitsNodes(&subject.After, port)
 	})
 }
 
@@ -70,15 +78,16 @@ func showsClients(c *policy.Change, subject *policy.Subject, port netpol.Port) b
 	})
 }
 
-// admitsNodes reports whether the pods' rules let every known node reach the port; where none is known, every address.
-func admitsNodes(c *policy.Change, side *policy.Coverage, port netpol.Port) bool {
-	nodes := c.After.Nodes()
-	if len(nodes) == 0 {
+// admitsNodes reports whether the pods' rules let every known node reach the port; where none is known, every address. Once the
+// budget is used up the answer is yes, because what is not known is no violation.
+func (x *hiddenClients) admitsNodes(side *policy.Coverage, port netpol.Port) bool {
+	if len(x.nodes) == 0 {
 		every := func(b *netpol.IPBlock) bool { return b.CIDR.Bits() == 0 }
 		return allowsBlock(side, netpol.Ingress, port.Protocol, port.Number, every) || allowsAnyone(side, port)
 	}
-	return !slices.ContainsFunc(nodes, func(n *cluster.Node) bool {
-		return len(n.Addresses) > 0 && !slices.ContainsFunc(n.Addresses, func(a netip.Addr) bool {
+	return !slices.ContainsFunc(x.nodes, func(n *cluster.Node) bool {
+		x.budget--
+		return x.budget >= 0 && len(n.Addresses) > 0 && !slices.ContainsFunc(n.Addresses, func(a netip.Addr) bool {
 			return side.Admits(netpol.Ingress, address(a), port)
 		})
 	})
@@ -94,14 +103,14 @@ func allowsAnyone(side *policy.Coverage, port netpol.Port) bool {
 }
 
 // isClients reports whether the block is for clients outside the cluster, and for nobody else that may be in it.
-func isClients(c *policy.Change, b *netpol.IPBlock) bool {
-	n, nodes := c.After.Network(), c.After.Nodes()
+func (x *hiddenClients) isClients(b *netpol.IPBlock) bool {
+	n := x.change.After.Network()
 	if b.CIDR.Bits() == 0 || within(n.PodRanges, b.CIDR) || within(n.ServiceRanges, b.CIDR) || b.CIDR.Addr().IsLinkLocalUnicast() {
 		return false
 	}
-	if len(nodes) == 0 {
+	if len(x.nodes) == 0 {
 		public := publicPart(&netpol.IPBlock{CIDR: b.CIDR}, nil)
 		return len(public) == 1 && public[0] == b.CIDR
 	}
-	return !slices.ContainsFunc(nodes, func(node *cluster.Node) bool { return slices.ContainsFunc(node.Addresses, b.CIDR.Contains) })
+	return !slices.ContainsFunc(x.nodes, func(node *cluster.Node) bool { return slices.ContainsFunc(node.Addresses, b.CIDR.Contains) })
 }

@@ -30,7 +30,7 @@ said where another Service, with ` + "`Local`" + `, leads there too, where the p
 load balancer is told to send to the pods themselves. Left alone are ranges that hold the address of a node, that lie in the
 cluster's ranges of pods or Services, or that hold every address; while no node is known, ranges that are not public as well, as
 they may be the nodes'. Set ` + "`sourcePreserved`" + ` where load balancers or the network plugin keep the client's address, as with direct
-server return. It never denies.`,
+server return. Some 200,000 pairs of pods and nodes are compared at most. It never denies.`,
 		Bad: `# the Service web is of type LoadBalancer, with externalTrafficPolicy: Cluster
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -73,13 +73,14 @@ func checkIPBlockSNAT(c *policy.Change, parameters any) []policy.Violation {
 	if len(services) == 0 {
 		return nil
 	}
+	x := &hiddenClients{c, c.After.Nodes(), services, selectedSubjects(c), maxLookedAt}
 	old := peerKeys(c.OldPolicy, netpol.Ingress, peerKey)
 	var out []policy.Violation
 	for _, at := range ranges(c.NewPolicy, netpol.Ingress) {
-		if at.item < 0 || old[peerKey(&at.at().Peers[at.item])] || len(out) == maxDeadPeers || !isClients(c, at.block()) {
+		if at.item < 0 || old[peerKey(&at.at().Peers[at.item])] || len(out) == maxDeadPeers || !x.isClients(at.block()) {
 			continue
 		}
-		svc, hidden := hiddenBy(c, services, at.at())
+		svc, hidden := x.by(at.at())
 		if svc == nil {
 			continue
 		}

@@ -31,7 +31,8 @@ or on pod templates where nothing runs: is it the port of a Service that selects
 is said where one of the destinations declares the number as a ` + "`containerPort`" + `, where some Service sends a port to it, and where
 the rule allows the ` + "`targetPort`" + ` as well. Left alone are rules with an ` + "`ipBlock`" + ` among the peers, for DNS, for every pod of the
 cluster, and items that the stored policy had for the same pods. The Service of another namespace is named only where the config
-discloses it. Set ` + "`pluginMatchesBeforeTranslation`" + ` where the network plugin governs the Service's port.`,
+discloses it. Nothing is said where the network plugin is known to govern the Service's port, as the agent of the AWS VPC CNI
+does; set ` + "`pluginMatchesBeforeTranslation`" + ` where another one does.`,
 		Bad: `# the Service api has port 80 and targetPort 8080
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -71,7 +72,7 @@ type translated struct {
 }
 
 func checkServicePort(c *policy.Change, parameters any) []policy.Violation {
-	if parameters.(*servicePortParameters).PluginMatchesBeforeTranslation {
+	if parameters.(*servicePortParameters).PluginMatchesBeforeTranslation || c.After.Network().AfterTranslation == cluster.No {
 		return nil
 	}
 	var out []policy.Violation
