@@ -94,15 +94,15 @@ func (u uses) use() Use {
 	}
 }
 
-// Mentions reports whether a reference of the workload's pods may mean a Service of that name: it is cheap, for finding the few
-// workloads of a cluster that are worth looking at.
-func (w *Workload) Mentions(service string) bool {
+// Mentions reports whether the text stands in a reference of the workload's pods. It is cheap, for finding the few workloads of a
+// cluster that are worth looking at.
+func (w *Workload) Mentions(text string) bool {
 	if w.made != nil {
-		return strings.Contains(w.made.references, service)
+		return strings.Contains(w.made.references, text)
 	}
 	var last unique.Handle[uses]
 	for _, v := range w.variants {
-		if v.uses != last && strings.Contains(v.uses.Value().references, service) {
+		if v.uses != last && strings.Contains(v.uses.Value().references, text) {
 			return true
 		}
 		last = v.uses

@@ -51,21 +51,56 @@ type dependencies struct {
 	left          int // how many more connections may be looked at
 	through       int // how many workloads have been gone through
 	podRanges     []netip.Prefix
+	sides         map[subjectSide]*policy.Coverage
+	holds         map[*netpol.IPBlock]bool               // blocks that may hold pods
 	known         map[cluster.NamespacedName]*dependency // by Service, without reference and ports
 }
 
 func newDependencies(c *policy.Change) *dependencies {
 	x := &dependencies{
 		c: c, before: connectivity.NewView(c.Before), after: connectivity.NewView(c.After), left: maxConnections,
-		known: map[cluster.NamespacedName]*dependency{},
-	}
-	for _, n := range c.After.Nodes() {
-		x.podRanges = append(x.podRanges, n.PodRanges...)
-	}
-	if len(x.podRanges) == 0 {
-		x.podRanges = privateRanges()
+		known: map[cluster.NamespacedName]*dependency{}, sides: map[subjectSide]*policy.Coverage{}, holds: map[*netpol.IPBlock]bool{},
 	}
 	return x
+}
+
+// subjectSide is one side of a workload's connections.
+type subjectSide struct {
+	w *cluster.Workload
+	d netpol.Direction
+}
+
+// side gives the policies of a workload that isolate it in the direction, remembered.
+func (x *dependencies) side(w *cluster.Workload, d netpol.Direction) *policy.Coverage {
+	out := x.sides[subjectSide{w, d}]
+	if out == nil {
+		out = &policy.Coverage{Endpoint: x.c.After.Endpoint(w)}
+		for _, p := range x.c.After.Policies(w.Namespace) {
+			if p.Isolates[d] && p.Selects(out.Endpoint) {
+				out.Policies = append(out.Policies, p)
+			}
+		}
+		x.sides[subjectSide{w, d}] = out
+	}
+	return out
+}
+
+// mayHoldPods reports whether the block has addresses that pods may have, remembered: a large cluster has thousands of ranges.
+func (x *dependencies) mayHoldPods(b *netpol.IPBlock) bool {
+	if x.podRanges == nil {
+		for _, n := range x.c.After.Nodes() {
+			x.podRanges = append(x.podRanges, n.PodRanges...)
+		}
+		if len(x.podRanges) == 0 {
+			x.podRanges = privateRanges()
+		}
+	}
+	may, known := x.holds[b]
+	if !known {
+		may = slices.ContainsFunc(x.podRanges, func(r netip.Prefix) bool { return len(held(b, r)) > 0 })
+		x.holds[b] = may
+	}
+	return may
 }
 
 // privateRanges are where pods have their addresses unless the nodes say it better. Source: RFC 1918, RFC 4193.
@@ -163,20 +198,12 @@ func (x *dependencies) blocked(before, after *cluster.Workload, d *dependency) (
 // byAddress reports whether a rule of the subject's own policies may let the connection pass by the address of the other end, or
 // for egress of the Service: it depends on the plugin whether ipBlocks match pods.
 func (x *dependencies) byAddress(direction netpol.Direction, subject *cluster.Workload, d *dependency, t target) bool {
-	side := policy.Coverage{Endpoint: x.c.After.Endpoint(subject)}
-	for _, p := range x.c.After.Policies(subject.Namespace) {
-		if p.Isolates[direction] && p.Selects(side.Endpoint) {
-			side.Policies = append(side.Policies, p)
-		}
-	}
-	mayHold := func(b *netpol.IPBlock) bool {
-		return slices.ContainsFunc(x.podRanges, func(r netip.Prefix) bool { return len(held(b, r)) > 0 })
-	}
-	if allowsBlock(&side, direction, t.port.Protocol, t.port.Number, mayHold) {
+	side := x.side(subject, direction)
+	if allowsBlock(side, direction, t.port.Protocol, t.port.Number, x.mayHoldPods) {
 		return true
 	}
 	return direction == netpol.Egress && slices.ContainsFunc(d.ports, func(p cluster.ServicePort) bool {
-		return allowsBlock(&side, direction, p.Protocol, p.Number, func(b *netpol.IPBlock) bool {
+		return allowsBlock(side, direction, p.Protocol, p.Number, func(b *netpol.IPBlock) bool {
 			return slices.ContainsFunc(d.service.ClusterIPs, b.Contains)
 		})
 	})

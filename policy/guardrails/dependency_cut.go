@@ -124,30 +124,30 @@ func (x *dependencies) clients(look func(w *cluster.Workload, wanted func(*clust
 		return
 	}
 	behind := map[*cluster.Service]bool{}
+	live := c.LiveSubjects()
 	for _, svc := range c.After.Namespace(c.Namespace).Services {
-		behind[svc] = slices.ContainsFunc(c.LiveSubjects(), func(s *policy.Subject) bool { return serves(svc, s.Workload) })
-	}
-	wanted := func(svc *cluster.Service) bool { return behind[svc] }
-	inNamespace := func(n *cluster.Namespace) {
-		for _, w := range c.After.Live(n) {
-			if x.through++; x.through > maxThrough || x.left < 0 {
-				return
-			}
-			if looked[w] || w.HostNetwork {
-				continue
-			}
-			for svc, is := range behind {
-				if is && w.Mentions(svc.Name) {
-					look(w, wanted)
-					break
-				}
-			}
+		if slices.ContainsFunc(live, func(s *policy.Subject) bool { return serves(svc, s.Workload) }) {
+			behind[svc] = true
 		}
 	}
-	inNamespace(c.After.Namespace(c.Namespace))
+	inNamespace := func(n *cluster.Namespace) (more bool) {
+		for _, w := range c.After.Live(n) {
+			if x.through++; x.through > maxThrough || x.left < 0 {
+				return false
+			}
+			// From another namespace the Service's name has this one's in it.
+			if !looked[w] && !w.HostNetwork && (n.Name == c.Namespace || w.Mentions("."+c.Namespace)) {
+				look(w, func(svc *cluster.Service) bool { return behind[svc] })
+			}
+		}
+		return true
+	}
+	if len(behind) == 0 || !inNamespace(c.After.Namespace(c.Namespace)) {
+		return
+	}
 	for n := range c.After.All() {
-		if n.Name != c.Namespace {
-			inNamespace(n)
+		if n.Name != c.Namespace && !inNamespace(n) {
+			return
 		}
 	}
 }
