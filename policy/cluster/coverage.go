@@ -40,6 +40,8 @@ type RuleRef struct {
 type coverage struct {
 	once sync.Once
 	made *Coverage
+
+	carried carried
 }
 
 // Coverage gives the coverage of a namespace.

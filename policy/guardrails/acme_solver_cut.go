@@ -75,6 +75,9 @@ const (
 )
 
 func checkACMESolverCut(c *policy.Change, _ any) []policy.Violation {
+	if !concerns(c, netpol.Ingress) {
+		return nil
+	}
 	x := &solvers{change: c}
 	var names []string
 	var pods []*cluster.Workload
@@ -180,14 +183,13 @@ func (x *solvers) getsRequests(s *cluster.Snapshot, e netpol.Endpoint) bool {
 	if side.Admits(netpol.Ingress, address(somewhere), port) || allowsBlock(&side, netpol.Ingress, port.Protocol, solverPort, anyBlock) {
 		return true
 	}
+	if s.Tiers() == nil && !hasIngressRule(&side, port, func(*netpol.Rule) bool { return true }) {
+		return false
+	}
 	if pods := x.controllers(); len(pods) > 0 {
 		return anyAdmitted(s, pods, &side, port)
 	}
-	return slices.ContainsFunc(side.Policies, func(p *netpol.Policy) bool {
-		return p.Isolates[netpol.Ingress] && slices.ContainsFunc(p.Rules[netpol.Ingress], func(r netpol.Rule) bool {
-			return r.Foreign() && r.MatchesPort(e, port)
-		})
-	})
+	return hasIngressRule(&side, port, (*netpol.Rule).Foreign)
 }
 
 // controllers gives the pods that carry the traffic of the namespace's routes, none where some of them are not known.

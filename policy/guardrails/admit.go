@@ -27,12 +27,38 @@ func anyConnected(s *cluster.Snapshot, pods []foundPods, side *policy.Coverage, 
 	})
 }
 
-// losesIngress reports whether the change shuts the subject's ingress to the last of the pods that could connect before.
-// Nothing is lost where a rule admits an ipBlock: whether it holds the pods' addresses is not known.
+// concerns reports whether the changed policy has a say in direction d, before or after the change.
+func concerns(c *policy.Change, d netpol.Direction) bool {
+	return c.OldPolicy != nil && c.OldPolicy.Isolates[d] || c.NewPolicy != nil && c.NewPolicy.Isolates[d]
+}
+
+// mayLoseIngress reports whether the change may shut the subject's port to somebody, without asking to whom. It spares most
+// changes the search for pods elsewhere. Nothing is lost where a rule admits everybody, or an ipBlock: whether it holds the
+// addresses of the pods that connect is not known.
+func mayLoseIngress(c *policy.Change, s *policy.Subject, port netpol.Port) bool {
+	if c.After.Tiers() != nil {
+		return !allowsBlock(&s.After, netpol.Ingress, port.Protocol, port.Number, anyBlock)
+	}
+	return s.After.Isolated(netpol.Ingress) &&
+		(!s.Before.Isolated(netpol.Ingress) || hasIngressRule(&s.Before, port, func(*netpol.Rule) bool { return true })) &&
+		!hasIngressRule(&s.After, port, func(r *netpol.Rule) bool {
+			return len(r.Peers) == 0 || slices.ContainsFunc(r.Peers, func(p netpol.Peer) bool { return p.Block != nil })
+		})
+}
+
+// hasIngressRule reports whether a rule of the side's policies admits somebody on the port for which match holds.
+func hasIngressRule(side *policy.Coverage, port netpol.Port, match func(*netpol.Rule) bool) bool {
+	return slices.ContainsFunc(side.Policies, func(p *netpol.Policy) bool {
+		return p.Isolates[netpol.Ingress] && slices.ContainsFunc(p.Rules[netpol.Ingress], func(r netpol.Rule) bool {
+			return r.MatchesPort(side.Endpoint, port) && match(&r)
+		})
+	})
+}
+
+// losesIngress reports whether the change shuts the subject's ingress to the last of the pods that could connect before. The
+// caller has asked mayLoseIngress.
 func losesIngress(c *policy.Change, s *policy.Subject, pods []foundPods, port netpol.Port) bool {
-	return len(pods) > 0 && (s.After.Isolated(netpol.Ingress) || c.After.Tiers() != nil) &&
-		!allowsBlock(&s.After, netpol.Ingress, port.Protocol, port.Number, anyBlock) &&
-		!anyAdmitted(c.After, pods, &s.After, port) && anyConnected(c.Before, pods, &s.Before, port)
+	return !anyAdmitted(c.After, pods, &s.After, port) && anyConnected(c.Before, pods, &s.Before, port)
 }
 
 // admitFix lets the rules' peers in to the subjects, which are pods behind the Services: in the changed policy where it has

@@ -30,6 +30,9 @@ type carrierCut struct {
 
 // shutBackends finds the subjects whose ingress no longer lets in what carries the traffic of the routes to them.
 func shutBackends(c *policy.Change, x *router) []policy.Violation {
+	if !concerns(c, netpol.Ingress) {
+		return nil
+	}
 	routes := x.routes(c.Namespace)
 	if len(routes) == 0 {
 		return nil
@@ -41,8 +44,7 @@ func shutBackends(c *policy.Change, x *router) []policy.Violation {
 		for _, ref := range r.backends {
 			svc, port, subjects := b.behind(ref)
 			for _, s := range subjects {
-				number := port.TargetPort(s.Workload)
-				if number != 0 && (s.After.Isolated(netpol.Ingress) || c.After.Tiers() != nil) && shutTo(c, s, r.carrier.find(c.After), number) {
+				if number := port.TargetPort(s.Workload); number != 0 && shutTo(c, s, r.carrier, number) {
 					cuts.add(r, svc, s, number)
 				}
 			}
@@ -59,8 +61,13 @@ func shutBackends(c *policy.Change, x *router) []policy.Violation {
 const ambientPort = 15008
 
 // shutTo reports whether the change shuts the subject's port to what carries the routes' traffic.
-func shutTo(c *policy.Change, s *policy.Subject, pods []foundPods, number uint16) bool {
-	if !losesIngress(c, s, pods, netpol.Port{Protocol: corev1.ProtocolTCP, Number: number}) {
+func shutTo(c *policy.Change, s *policy.Subject, by *carrier, number uint16) bool {
+	port := netpol.Port{Protocol: corev1.ProtocolTCP, Number: number}
+	if !mayLoseIngress(c, s, port) {
+		return false
+	}
+	pods := by.find(c.After)
+	if !losesIngress(c, s, pods, port) {
 		return false
 	}
 	const mode, ambient = "istio.io/dataplane-mode", "ambient"

@@ -16,6 +16,9 @@ import (
 
 // shutControllers is gateway-cut seen from the controller: the change keeps its pods from the pods behind routes.
 func shutControllers(c *policy.Change, x *router) []policy.Violation {
+	if !concerns(c, netpol.Egress) {
+		return nil
+	}
 	var isolated []*policy.Subject
 	descriptions := describeCarriers(x.configured)
 	for _, s := range c.LiveSubjects() {

@@ -38,27 +38,28 @@ type foundPods struct {
 
 // findPods looks for the live pods that one of the descriptions finds, in the order of the namespaces.
 func findPods(s *cluster.Snapshot, descriptions []podsWith) []foundPods {
+	var names []string
+	var anywhere []labels.Set
+	for i := range descriptions {
+		if d := &descriptions[i]; d.namespace != "" {
+			names = append(names, d.namespace)
+		} else {
+			anywhere = append(anywhere, d.labels)
+		}
+	}
+	if len(anywhere) > 0 {
+		for n := range s.Carrying(anywhere...) {
+			names = append(names, n.Name)
+		}
+	}
+	slices.Sort(names)
 	var out []foundPods
-	in := func(n *cluster.Namespace) {
-		for _, w := range s.Live(n) {
+	for _, name := range slices.Compact(names) {
+		for _, w := range s.Live(s.Namespace(name)) {
 			if i := slices.IndexFunc(descriptions, func(p podsWith) bool { return p.finds(w) }); i >= 0 {
 				out = append(out, foundPods{w, &descriptions[i]})
 			}
 		}
-	}
-	var named []string
-	for i := range descriptions {
-		if descriptions[i].namespace == "" {
-			for n := range s.All() {
-				in(n)
-			}
-			return out
-		}
-		named = append(named, descriptions[i].namespace)
-	}
-	slices.Sort(named)
-	for _, name := range slices.Compact(named) {
-		in(s.Namespace(name))
 	}
 	return out
 }

@@ -15,6 +15,9 @@ import (
 // shutScrapers is scrape-cut seen from Prometheus: the change keeps its pods from those that it scrapes.
 func (x *scrapes) shutScrapers() []policy.Violation {
 	c := x.change
+	if !concerns(c, netpol.Egress) {
+		return nil
+	}
 	var isolated []*policy.Subject
 	for _, s := range c.LiveSubjects() {
 		if (s.After.Isolated(netpol.Egress) || c.After.Tiers() != nil) &&

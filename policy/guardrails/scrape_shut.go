@@ -25,6 +25,9 @@ type scrapeCuts struct {
 // shutTargets finds the subjects whose ingress no longer lets in what scrapes them.
 func (x *scrapes) shutTargets() []policy.Violation {
 	c := x.change
+	if !concerns(c, netpol.Ingress) {
+		return nil
+	}
 	var targets *scrapeTargets
 	cuts := &scrapeCuts{}
 	for i := range c.Subjects {
@@ -36,8 +39,8 @@ func (x *scrapes) shutTargets() []policy.Violation {
 			targets = scrapeTargetsIn(c.After, c.After.Namespace(c.Namespace))
 		}
 		for _, t := range targets.of(s.Workload) {
-			if pods := x.scrapers().of(t); x.ends(s, t, pods) {
-				cuts.add(c, s, t, pods)
+			if x.ends(s, t) {
+				cuts.add(c, s, t, x.scrapers().of(t))
 			}
 		}
 	}
@@ -48,14 +51,15 @@ func (x *scrapes) shutTargets() []policy.Violation {
 }
 
 // ends reports whether the change ends the scrapes of the subject: it shuts a port and leaves none of the target open.
-func (x *scrapes) ends(s *policy.Subject, t scrapeTarget, pods []foundPods) bool {
+func (x *scrapes) ends(s *policy.Subject, t scrapeTarget) bool {
 	lost := 0
 	for _, number := range t.ports {
 		port := netpol.Port{Protocol: corev1.ProtocolTCP, Number: number}
 		switch {
-		case losesIngress(x.change, s, pods, port):
+		case mayLoseIngress(x.change, s, port) && losesIngress(x.change, s, x.scrapers().of(t), port):
 			lost++
-		case anyAdmitted(x.change.After, pods, &s.After, port) || allowsBlock(&s.After, netpol.Ingress, port.Protocol, number, anyBlock):
+		case len(t.ports) > 1 && (anyAdmitted(x.change.After, x.scrapers().of(t), &s.After, port) ||
+			allowsBlock(&s.After, netpol.Ingress, port.Protocol, number, anyBlock)):
 			return false
 		}
 	}
