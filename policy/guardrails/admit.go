@@ -58,7 +58,14 @@ func hasIngressRule(side *policy.Coverage, port netpol.Port, match func(*netpol.
 // losesIngress reports whether the change shuts the subject's ingress to the last of the pods that could connect before. The
 // caller has asked mayLoseIngress.
 func losesIngress(c *policy.Change, s *policy.Subject, pods []foundPods, port netpol.Port) bool {
-	return !anyAdmitted(c.After, pods, &s.After, port) && anyConnected(c.Before, pods, &s.Before, port)
+	return !slices.ContainsFunc(pods, func(p foundPods) bool { return isItself(p, s.Workload) }) &&
+		!anyAdmitted(c.After, pods, &s.After, port) && anyConnected(c.Before, pods, &s.Before, port)
+}
+
+// isItself reports whether the workload is the one pod found, or its template: what a pod sends to itself no policy stops.
+func isItself(p foundPods, w *cluster.Workload) bool {
+	made := w.Template && p.Namespace == w.Namespace && p.Kind == w.Kind && p.Name == w.Name
+	return p.Pods == 1 && (made || p.Same(w))
 }
 
 // admitFix lets the rules' peers in to the subjects, which are pods behind the Services: in the changed policy where it has

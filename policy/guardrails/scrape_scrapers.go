@@ -65,7 +65,8 @@ func (x *scrapes) shutOff(isolated []*policy.Subject) (own []*policy.Subject, by
 			}
 			for _, t := range targets.of(w) {
 				pods := x.scrapers().of(t)
-				if own, by = carriersAmong(isolated, pods); len(own) == 0 {
+				own, by = carriersAmong(isolated, pods)
+				if len(own) == 0 || slices.ContainsFunc(pods, func(p foundPods) bool { return isItself(p, w) }) {
 					continue
 				}
 				tried++

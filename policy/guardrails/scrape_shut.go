@@ -103,7 +103,9 @@ func (x *scrapeCuts) violation(c *policy.Change) policy.Violation {
 	v := policy.Violation{
 		Field: lossField(c, workloads, netpol.Ingress), Live: live, Affected: policy.Affect(workloads),
 		Detail: fmt.Sprintf("%s %s %s on %s%s; that would be blocked", listed(x.names), verb, policy.Count(workloads), numberWords(ports), from),
-		Fix:    admitFix(c, subjects, nil, "allow-scrapes", []networkingv1.NetworkPolicyIngressRule{ruleFor(peers, ports)}),
+	}
+	if len(peers) > 0 {
+		v.Fix = admitFix(c, subjects, nil, "allow-scrapes", []networkingv1.NetworkPolicyIngressRule{ruleFor(peers, ports)})
 	}
 	if live {
 		v.Headline = policy.Plural(policy.LivePods(workloads), "live pod") + " would no longer be scraped"
@@ -115,6 +117,7 @@ func (x *scrapeCuts) violation(c *policy.Change) policy.Violation {
 }
 
 // peers are those of a rule that admits what scrapes, and words for where it comes from, empty where that must not be named.
+// There are none where the rule could not tell those pods from any others without the name.
 func (x *scrapeCuts) peers(c *policy.Change) (peers []networkingv1.NetworkPolicyPeer, from string) {
 	var namespaces []string
 	for _, p := range x.pods {
@@ -128,6 +131,9 @@ func (x *scrapeCuts) peers(c *policy.Change) (peers []networkingv1.NetworkPolicy
 	}
 	var anywhere []networkingv1.NetworkPolicyPeer
 	for _, p := range peers {
+		if p.PodSelector == nil {
+			return nil, ""
+		}
 		p.NamespaceSelector = &metav1.LabelSelector{}
 		if !slices.ContainsFunc(anywhere, func(have networkingv1.NetworkPolicyPeer) bool { return equality.Semantic.DeepEqual(have, p) }) {
 			anywhere = append(anywhere, p)
