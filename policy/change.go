@@ -58,6 +58,9 @@ type Change struct {
 	// Complete says that nothing is still to come that belongs to the change, such as the other half of a connection: who
 	// judges manifests has seen all of them.
 	Complete bool
+	// Groups are the API groups of the custom resources that come with the change. Their controllers may make pods that
+	// nobody sees before.
+	Groups []string
 	// Disclose allows messages to name objects of other namespaces that the request itself does not name.
 	Disclose bool
 
@@ -222,7 +225,7 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 		}
 	}
 	fixed.Disclose, fixed.Cap, fixed.Requester, fixed.Rollout = c.Disclose, c.Cap, c.Requester, c.Rollout
-	fixed.TypesWritten, fixed.Partial, fixed.Complete = c.TypesWritten, c.Partial, c.Complete
+	fixed.TypesWritten, fixed.Partial, fixed.Complete, fixed.Groups = c.TypesWritten, c.Partial, c.Complete, c.Groups
 	return fixed, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 
+	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
 )
@@ -40,12 +41,28 @@ var madeOnDemand = [...]string{
 	"workflows.argoproj.io/workflow",
 }
 
-// onDemand reports whether the selector demands a label of such pods.
-func onDemand(s netpol.Selector) bool {
-	of := func(key string) bool { return slices.Contains(madeOnDemand[:], key) }
+// madeByControllers reports whether the selector demands a label of such pods, or one of the domain of a custom resource that
+// comes with the change: an operator labels the pods that it makes with keys of its own.
+func madeByControllers(c *policy.Change, s netpol.Selector) bool {
+	of := func(key string) bool {
+		if slices.Contains(madeOnDemand[:], key) {
+			return true
+		}
+		prefix, _, ok := strings.Cut(key, "/")
+		return ok && slices.ContainsFunc(c.Groups, func(group string) bool { return domain(group) == domain(prefix) })
+	}
 	return slices.ContainsFunc(s.Keys(), of) && slices.ContainsFunc(demands(s), func(r labels.Requirement) bool {
 		return of(r.Key()) && r.Operator() != selection.DoesNotExist && r.Operator() != selection.NotIn
 	})
+}
+
+// domain gives the last two labels of a DNS name, which its owner registered.
+func domain(name string) string {
+	last := strings.LastIndexByte(name, '.')
+	if last < 0 {
+		return name
+	}
+	return name[strings.LastIndexByte(name[:last], '.')+1:]
 }
 
 // finds reports whether the selector matches w, or may match pods of the template w: labels that Kubernetes sets on

@@ -27,7 +27,9 @@ policy's own namespace only, which is easy to forget.`,
 		Judged: `Each peer with a ` + "`podSelector`" + ` that is not empty, in the directions that ` + "`policyTypes`" + ` names, against the live
 pods and the pod templates, scaled to zero or not, of the namespaces that it selects. Where it selects no namespace
 ` + "`peer-no-namespace`" + ` speaks, for rules of port 53 alone ` + "`dns-dead-peer`" + `, and for one that stands beside the namespaces that it is meant for
-` + "`and-or`" + `. Labels of pods that a controller makes on demand are left alone. A policy whose selectors would take more than
+` + "`and-or`" + `. Labels of pods that a controller makes on demand are left alone, labels of
+the domain of a custom resource that ` + "`bulkhead lint`" + ` reads beside the policy, and namespaces without any workload in manifests
+that it judges by themselves. A policy whose selectors would take more than
 200,000 comparisons is not judged to the end. An update is not blamed for peers that it found there.`,
 		Bad: `# the pods in monitoring are labelled app: prometheus
 apiVersion: networking.k8s.io/v1
@@ -64,7 +66,7 @@ func checkPeerNoPods(c *policy.Change, _ any) []policy.Violation {
 	budget := maxLookedAt
 	ors := saidByAndOr{change: c}
 	for at := range newPeers(c, peerKey) {
-		if at.peer.Pods == nil || at.peer.Pods.Everything() || onDemand(*at.peer.Pods) {
+		if at.peer.Pods == nil || at.peer.Pods.Everything() || madeByControllers(c, *at.peer.Pods) {
 			continue
 		}
 		if len(out) == maxDeadPeers {
@@ -83,6 +85,9 @@ func checkPeerNoPods(c *policy.Change, _ any) []policy.Violation {
 			Reason:   fmt.Sprintf("%s matches 0 pods or templates in %s", at.peer.Pods.Brief(), where(c, at.peer, namespaces)),
 		}
 		candidates, known := nameable(c, at.peer)
+		if known && len(candidates) == 0 && c.Partial {
+			continue // its workloads are kept elsewhere
+		}
 		if known && len(candidates) == 0 {
 			v.Reason += ": nothing runs there yet"
 		} else {

@@ -23,7 +23,9 @@ The pods that it was written for stay open, and nobody is told.`,
 Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs and CronJobs, also those scaled to zero. Labels that Kubernetes sets
 on each pod count as present on templates. Policies that arrive before their pods are warned about, which is why this does not
 deny unless the config says so. Left alone are labels of pods that a controller makes on demand, such as those in which cert-manager
-answers HTTP-01 challenges: mostly there are none. An update that leaves the ` + "`podSelector`" + ` as it was is not judged.`,
+answers HTTP-01 challenges: mostly there are none. So are labels of the domain of a custom resource that
+` + "`bulkhead lint`" + ` reads beside the policy, because its operator makes the pods, and namespaces without any workload in
+manifests that it judges by themselves. An update that leaves the ` + "`podSelector`" + ` as it was is not judged.`,
 		Bad: `# the pods are labelled app: api
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -45,10 +47,13 @@ spec:
 
 func checkSelectorNoPods(c *policy.Change, _ any) []policy.Violation {
 	selector := c.NewPolicy.Subject
-	if selector.Everything() || onDemand(selector) || c.OldPolicy != nil && c.OldPolicy.Subject.String() == selector.String() {
+	if selector.Everything() || madeByControllers(c, selector) || c.OldPolicy != nil && c.OldPolicy.Subject.String() == selector.String() {
 		return nil
 	}
 	candidates := c.After.Candidates(c.After.Namespace(c.Namespace))
+	if len(candidates) == 0 && c.Partial {
+		return nil // its workloads are kept elsewhere
+	}
 	f := find(selector)
 	all := make([]labelled, 0, len(candidates))
 	for _, w := range candidates {

@@ -35,6 +35,9 @@ func (p *part) object(h header) {
 			return
 		}
 		p.skip(h.Kind)
+		if group, _, ok := strings.Cut(h.APIVersion, "/"); ok && !kubernetesGroup(h.APIVersion) {
+			p.groups = append(p.groups, group)
+		}
 	case h.APIVersion == known[i].apiVersion() || known[i].alsoServed(h.APIVersion):
 		p.decode(known[i])
 	case kubernetesGroup(h.APIVersion):

@@ -25,6 +25,7 @@ type Reader struct {
 	files    []string
 	objects  []Object
 	skipped  map[string]int
+	groups   []string
 	problems []Problem
 }
 
@@ -77,6 +78,9 @@ func (r *Reader) Objects() ([]Object, error) {
 // Skipped counts by kind the objects that were read and have no place in a snapshot. A kind that shares its name with
 // one that has is written with its group, such as "NetworkPolicy.crd.projectcalico.org".
 func (r *Reader) Skipped() map[string]int { return maps.Clone(r.skipped) }
+
+// Groups lists the API groups of the objects that were read and whose kinds are not Kubernetes' own, sorted.
+func (r *Reader) Groups() []string { return slices.Compact(slices.Sorted(slices.Values(r.groups))) }
 
 func (r *Reader) fail(s Source, message string) {
 	r.problems = append(r.problems, Problem{s, message})
