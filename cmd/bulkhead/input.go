@@ -46,6 +46,8 @@ type world struct {
 	partial []string
 	// skipped counts by kind the objects that have no place in a snapshot.
 	skipped map[string]int
+	// groups are the API groups of custom resources among them.
+	groups []string
 }
 
 func (w *world) snapshot() *cluster.Snapshot { return manifest.Build(w.objects, cluster.Options{}) }
@@ -86,7 +88,7 @@ func readInto(cmd *cobra.Command, p *progress, reader *manifest.Reader, paths []
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return &world{objects: objects, partial: foreignPolicies(f.Skipped()), skipped: f.Skipped()}, nil
+	return &world{objects: objects, partial: foreignPolicies(f.Skipped()), skipped: f.Skipped(), groups: f.Groups()}, nil
 }
 
 // files reads what -f names into a Reader.

@@ -191,7 +191,7 @@ func (o *lintOptions) read(ctx context.Context, cmd *cobra.Command, p *progress)
 	if err != nil {
 		return nil, nil, err
 	}
-	in.Objects, in.Base = change.objects, base.objects
+	in.Objects, in.Groups, in.Base = change.objects, change.groups, base.objects
 	return in, union(base.partial, change.partial), nil
 }
 

@@ -97,7 +97,7 @@ func loadCase(t *testing.T, path string) *lintCase {
 			t.Skipf("%s is still to come", slug)
 		}
 	}
-	out.in = &lint.Input{Config: settings(t, lines), Guardrails: guardrails.All(), Alone: readers["old"] == nil, Prune: prune}
+	out.in = &lint.Input{Config: settings(t, lines), Guardrails: guardrails.All(), Alone: readers["old"] == nil, Prune: prune, Groups: readers["new"].Groups()}
 	for folder, to := range map[string]*[]manifest.Object{"new": &out.in.Objects, "old": &out.in.Base} {
 		if r := readers[folder]; r != nil {
 			if *to, err = r.Objects(); err != nil {

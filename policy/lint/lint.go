@@ -37,6 +37,8 @@ import (
 type Input struct {
 	// Objects are the manifests, read with manifest.Reader.KeepText so that findings have places.
 	Objects []manifest.Object
+	// Groups are the API groups of the custom resources beside them, as manifest.Reader.Groups gives them.
+	Groups []string
 	// Base is the cluster onto which they are applied.
 	Base []manifest.Object
 	// Alone says that nothing is known of a cluster: the manifests are judged by themselves, and what they name outside
@@ -162,7 +164,7 @@ func (j *judge) evaluate(object *manifest.Object, c *policy.Change) *outcome {
 
 func (j *judge) evaluateWith(guardrails []policy.Guardrail, object *manifest.Object, c *policy.Change) *outcome {
 	c.Disclose = true // who lints has read all that there is
-	c.Partial = j.Alone
+	c.Partial, c.Groups = j.Alone, j.Groups
 	out := &outcome{object: object, change: c}
 	for _, g := range policy.Applicable(j.Config, guardrails, c) {
 		out.results = append(out.results, policy.Check(j.Config, g, c))

@@ -31,8 +31,8 @@ func setNames(t *testing.T) []string {
 	return slices.Compact(out) // Glob sorts
 }
 
-// readSet reads the manifests of a set.
-func readSet(t *testing.T, name string) []manifest.Object {
+// readSet reads the manifests of a set; groups are the API groups of the custom resources among them.
+func readSet(t *testing.T, name string) (objects []manifest.Object, groups []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata/sets", name, "*.yaml"))
 	if err != nil || len(files) == 0 {
@@ -46,11 +46,10 @@ func readSet(t *testing.T, name string) []manifest.Object {
 		}
 		r.Add(file, data)
 	}
-	out, err := r.Objects()
-	if err != nil {
+	if objects, err = r.Objects(); err != nil {
 		t.Fatal(err)
 	}
-	return out
+	return objects, r.Groups()
 }
 
 // clusterDNS is what a cluster has that installs CoreDNS as most do. Charts are linted with it and without it.
@@ -126,7 +125,7 @@ func TestSets(t *testing.T) {
 		}
 	}
 	for _, name := range sets {
-		objects := readSet(t, name)
+		objects, groups := readSet(t, name)
 		want := map[warning]bool{}
 		for w := range table {
 			if w.set == name {
@@ -138,7 +137,7 @@ func TestSets(t *testing.T) {
 			objects []manifest.Object
 		}{{"alone", objects}, {"with the cluster's DNS", withDNS(t, objects)}} {
 			t.Run(name+" "+tt.name, func(t *testing.T) {
-				r := lint.Run(t.Context(), &lint.Input{Objects: tt.objects, Config: settings(t, ""), Guardrails: guardrails.All(), Alone: true})
+				r := lint.Run(t.Context(), &lint.Input{Objects: tt.objects, Groups: groups, Config: settings(t, ""), Guardrails: guardrails.All(), Alone: true})
 				refused(t, r)
 				if diff := cmp.Diff(want, warned(name, r), cmp.AllowUnexported(warning{})); diff != "" {
 					t.Errorf("testdata/sets/warnings.md (-want +got):\n%s%s", diff, strings.Join(told(r), "\n"))
@@ -152,7 +151,7 @@ func TestSets(t *testing.T) {
 					base = append(base, o)
 				}
 			}
-			refused(t, lint.Run(t.Context(), &lint.Input{Objects: objects, Base: base, Config: settings(t, ""), Guardrails: guardrails.All()}))
+			refused(t, lint.Run(t.Context(), &lint.Input{Objects: objects, Groups: groups, Base: base, Config: settings(t, ""), Guardrails: guardrails.All()}))
 		})
 	}
 }
@@ -175,7 +174,7 @@ func refused(t *testing.T, r *lint.Report) {
 func TestSetsWithoutDNS(t *testing.T) {
 	tried := 0
 	for _, name := range setNames(t) {
-		objects := readSet(t, name)
+		objects, groups := readSet(t, name)
 		left := slices.DeleteFunc(slices.Clone(objects), func(o manifest.Object) bool {
 			return o.NetworkPolicy() != nil && strings.HasPrefix(o.Name, "allow-dns")
 		})
@@ -183,7 +182,7 @@ func TestSetsWithoutDNS(t *testing.T) {
 			continue
 		}
 		tried++
-		r := lint.Run(t.Context(), &lint.Input{Objects: left, Config: settings(t, ""), Guardrails: guardrails.All(), Alone: true})
+		r := lint.Run(t.Context(), &lint.Input{Objects: left, Groups: groups, Config: settings(t, ""), Guardrails: guardrails.All(), Alone: true})
 		if !slices.ContainsFunc(told(r), func(s string) bool { return strings.HasPrefix(s, "Deny dns-cut NetworkPolicy ") }) {
 			t.Errorf("%s without its policy for DNS: %q", name, told(r))
 		}
