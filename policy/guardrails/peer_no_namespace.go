@@ -28,7 +28,8 @@ var peerNoNamespace = policy.Guardrail{
 ` + "`namespaceSelector`" + ` matches nothing allows nothing: the connection that the rule was written for stays blocked.`,
 		Judged: `Each peer with a ` + "`namespaceSelector`" + `, in the directions that ` + "`policyTypes`" + ` names, against the labels of all
 namespaces. Rules for port 53 alone are judged by ` + "`dns-dead-peer`" + ` where the resolver is known. Namespaces that the same
-rollout creates a moment later look like a slip too, so this warns. An update is not blamed for peers that it found there.`,
+rollout creates a moment later look like a slip too, so this warns. In manifests that ` + "`bulkhead lint`" + ` judges by themselves
+and whose namespaces have no labels of their own, labels other than ` + "`name`" + ` may be those of namespaces kept elsewhere. An update is not blamed for peers that it found there.`,
 		Bad: `# no namespace is labelled name: monitoring
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -70,6 +71,9 @@ func checkPeerNoNamespace(c *policy.Change, _ any) []policy.Violation {
 			Reason:   fmt.Sprintf("no namespace matches %s", selector.Brief()),
 		}
 		words, corrected := guessNamespace(c, selector)
+		if words == "" && keptElsewhere(c, selector) {
+			continue
+		}
 		v.Reason += words
 		v.Detail = at.String() + ": " + v.Reason
 		if corrected != nil {
@@ -80,6 +84,24 @@ func checkPeerNoNamespace(c *policy.Change, _ any) []policy.Violation {
 		out = append(out, v)
 	}
 	return out
+}
+
+// oldNameLabel is what tutorials told people to put on their namespaces before Kubernetes 1.21 labelled them all by itself.
+// Who asks for it mostly takes it for that label.
+const oldNameLabel = "name"
+
+// keptElsewhere reports whether namespaces that nobody can see may have the labels: manifests are judged by themselves, and
+// none of their namespaces has labels of its own.
+func keptElsewhere(c *policy.Change, sel netpol.Selector) bool {
+	if !c.Partial || slices.Contains(sel.Keys(), oldNameLabel) {
+		return false
+	}
+	for n := range c.After.All() {
+		if len(n.Labels) > 1 { // beside the one that each has
+			return false
+		}
+	}
+	return true
 }
 
 func anyNamespace(s *cluster.Snapshot, sel netpol.Selector) bool {
