@@ -46,7 +46,7 @@ type Result struct {
 
 // Applicable gives the guardrails that judge the change under the config, in the order of the list.
 func Applicable(cfg *config.Config, guardrails []Guardrail, c *Change) []*Guardrail {
-	var out []*Guardrail
+	out := make([]*Guardrail, 0, len(guardrails))
 	for i := range guardrails {
 		g := &guardrails[i]
 		if g.Runs(c.Trigger) && cfg.Settings(g.Slug).Action != config.Off {
@@ -70,8 +70,9 @@ func Check(cfg *config.Config, g *Guardrail, c *Change) (r Result) {
 
 // Evaluate runs the applicable guardrails one after the other and decides.
 func Evaluate(cfg *config.Config, guardrails []Guardrail, c *Change) Decision {
-	var results []Result
-	for _, g := range Applicable(cfg, guardrails, c) {
+	applicable := Applicable(cfg, guardrails, c)
+	results := make([]Result, 0, len(applicable))
+	for _, g := range applicable {
 		results = append(results, Check(cfg, g, c))
 	}
 	return Decide(cfg, c, results)

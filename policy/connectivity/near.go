@@ -24,6 +24,13 @@ func (v *View) near(w *cluster.Covered, c *cluster.Coverage, d netpol.Direction)
 	if n.governed = n.e.Governed(); !n.governed {
 		return n
 	}
+	rules := 0
+	for _, i := range w.Policies {
+		if p := c.Policies[i]; p.Isolates[d] {
+			rules += len(p.Rules[d])
+		}
+	}
+	n.rules = make([]*netpol.Rule, 0, rules)
 	for _, i := range w.Policies {
 		if p := c.Policies[i]; p.Isolates[d] {
 			for j := range p.Rules[d] {

@@ -78,7 +78,7 @@ const httpPort = 80
 
 // targets lists each address with each of its ports, in the order in which they are configured.
 func (p *metadataParameters) targets() []metadataTarget {
-	var out []metadataTarget
+	out := make([]metadataTarget, 0, len(p.Addresses))
 	for _, a := range p.Addresses {
 		ports := a.Ports
 		if len(ports) == 0 {
