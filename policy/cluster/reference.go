@@ -50,8 +50,9 @@ func (r *Reference) Service(namespace string) (name NamespacedName, ok bool) {
 // serviceLabels is how many labels svc.ns.svc has.
 const serviceLabels = 3
 
-// setting is one value that a container is given under a name, which is empty for an argument that stands alone.
-type setting struct{ source, name, value string }
+// setting is one value that a container is given under a name, which is empty for an argument that stands alone. kind and shown
+// are the two halves of the source: most settings need none.
+type setting struct{ kind, shown, name, value string }
 
 // environment lists the variables whose values are written in the pod, with the references to others expanded. What comes from a
 // Secret, a ConfigMap or a field stays as it is written, and no host.
@@ -59,7 +60,7 @@ func environment(vars []corev1.EnvVar) []setting {
 	out := make([]setting, 0, len(vars))
 	for i := range vars {
 		if vars[i].ValueFrom == nil {
-			out = append(out, setting{"env " + vars[i].Name, vars[i].Name, expand(vars[i].Value, out)})
+			out = append(out, setting{"env ", vars[i].Name, vars[i].Name, expand(vars[i].Value, out)})
 		}
 	}
 	return out
@@ -77,13 +78,13 @@ func arguments(c *corev1.Container, env []setting) []setting {
 			name, value, joined := strings.Cut(word, "=")
 			switch {
 			case joined && isFlag(name):
-				out = append(out, setting{"argument " + name, strings.TrimLeft(name, "-"), value})
+				out = append(out, setting{"argument ", name, strings.TrimLeft(name, "-"), value})
 			case strings.HasPrefix(word, "--") && isFlag(word):
 				flag = word
 			case before != "" && !strings.HasPrefix(word, "-"):
-				out = append(out, setting{"argument " + before, strings.TrimLeft(before, "-"), word})
+				out = append(out, setting{"argument ", before, strings.TrimLeft(before, "-"), word})
 			default:
-				out = append(out, setting{"argument", "", word})
+				out = append(out, setting{"argument", "", "", word})
 			}
 		}
 	}
@@ -149,15 +150,17 @@ func references(settings []setting) []Reference {
 		if len(s.value) > maxValue || s.value == "" {
 			continue
 		}
-		found := hostsIn(s.value, isSecret(s.name))
-		for _, h := range found {
-			out = append(out, Reference{s.source, h.host, h.port})
+		had := len(out)
+		if strings.Contains(s.value, ":") || strings.Contains(s.value, ".svc") { // most values have neither
+			for _, h := range hostsIn(s.value, isSecret(s.name)) {
+				out = append(out, Reference{s.kind + s.shown, h.host, h.port})
+			}
 		}
-		if prefix, ok := cutHostSuffix(s.name); ok && len(found) == 0 && isHost(s.value) {
+		if prefix, ok := cutHostSuffix(s.name); ok && len(out) == had && isHost(s.value) {
 			if ports == nil {
 				ports = portsOf(settings)
 			}
-			out = append(out, Reference{s.source, s.value, ports[prefix]})
+			out = append(out, Reference{s.kind + s.shown, s.value, ports[prefix]})
 		}
 	}
 	return out
@@ -173,9 +176,9 @@ func isSecret(name string) bool {
 
 // cutHostSuffix gives what the name of a variable that holds a host begins with: REDIS_ of REDIS_HOST.
 func cutHostSuffix(name string) (prefix string, ok bool) {
-	name = canonicalName(name)
 	for _, suffix := range [...]string{"HOSTNAME", "HOST"} {
-		if prefix, ok = strings.CutSuffix(name, suffix); ok {
+		if end := len(name) - len(suffix); end > 0 && strings.EqualFold(name[end:], suffix) {
+			prefix = canonicalName(name[:end])
 			return prefix, strings.Trim(prefix, "_") != ""
 		}
 	}
@@ -186,9 +189,10 @@ func cutHostSuffix(name string) (prefix string, ok bool) {
 func portsOf(settings []setting) map[string]uint16 {
 	out := map[string]uint16{}
 	for _, s := range settings {
-		if prefix, ok := strings.CutSuffix(canonicalName(s.name), "PORT"); ok {
+		end := len(s.name) - len("PORT")
+		if end > 0 && strings.EqualFold(s.name[end:], "PORT") {
 			if n, err := strconv.ParseUint(s.value, 10, 16); err == nil {
-				out[prefix] = uint16(n)
+				out[canonicalName(s.name[:end])] = uint16(n)
 			}
 		}
 	}

@@ -15,22 +15,20 @@ type hostPort struct {
 
 // hostsIn finds the hosts that a value names, in URLs alone where urlsOnly is set.
 func hostsIn(value string, urlsOnly bool) []hostPort {
-	if !strings.Contains(value, ":") && !strings.Contains(value, ".svc") {
-		return nil
-	}
 	var out []hostPort
 	for value != "" {
-		end := strings.IndexAny(value, " \t\r\n;\"'`|<>")
+		end := strings.IndexAny(value, betweenWords)
 		if end < 0 {
 			end = len(value)
 		}
 		out = appendHosts(out, value[:end], value[end:], urlsOnly)
-		value = strings.TrimLeft(value[end:], " \t\r\n;\"'`|<>")
+		value = strings.TrimLeft(value[end:], betweenWords)
 	}
 	return out
 }
 
-const schemeEnd = "://"
+// betweenWords are the characters that part words, in a list, a connection string or a line of a shell; schemeEnd ends a URL's scheme.
+const betweenWords, schemeEnd = " \t\r\n;\"'`|<>", "://"
 
 // appendHosts reads one word: a URL, a list of URLs, or a list of hosts with ports. after is what follows the word.
 func appendHosts(to []hostPort, word, after string, urlsOnly bool) []hostPort {

@@ -177,8 +177,11 @@ func TestUsesKeepReferences(t *testing.T) {
 	if got := w.Uses()[0].References; !slices.Equal(got, want) || len(want) != 2 {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if !w.Mentions("cache") || w.Mentions("db") {
-		t.Errorf("mentions cache %t and db %t, want true and false", w.Mentions("cache"), w.Mentions("db"))
+	b := cluster.NewBuilder(cluster.Options{})
+	b.SetPod(cluster.PodOf(p))
+	n := b.Snapshot().Namespace("shop")
+	if !n.Mentions("data") || n.Mentions("shop") || n.Mentions("web") {
+		t.Errorf("shop mentions data %t, shop %t and web %t, want data alone", n.Mentions("data"), n.Mentions("shop"), n.Mentions("web"))
 	}
 }
 

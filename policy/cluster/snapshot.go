@@ -75,6 +75,7 @@ type Namespace struct {
 	agents    []agent  // kept only where network plugins are installed
 	backends  backends // kept only where a resolver may live
 	coverage  *coverage
+	mentions  *mentions
 }
 
 func shardOf(name string) int {
@@ -196,7 +197,7 @@ func (s *Snapshot) change(name string, edit func(n *Namespace)) *Snapshot {
 		out.names = slices.Insert(slices.Clone(s.names), i, name)
 	}
 	edit(n)
-	n.coverage = &coverage{}
+	n.coverage, n.mentions = &coverage{}, &mentions{}
 	out.stats.count(s.Namespace(name), -1)
 	out.stats.count(n, 1)
 	shard := shardOf(name)

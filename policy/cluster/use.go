@@ -94,22 +94,6 @@ func (u uses) use() Use {
 	}
 }
 
-// Mentions reports whether the text stands in a reference of the workload's pods. It is cheap, for finding the few workloads of a
-// cluster that are worth looking at.
-func (w *Workload) Mentions(text string) bool {
-	if w.made != nil {
-		return strings.Contains(w.made.references, text)
-	}
-	var last unique.Handle[uses]
-	for _, v := range w.variants {
-		if v.uses != last && strings.Contains(v.uses.Value().references, text) {
-			return true
-		}
-		last = v.uses
-	}
-	return false
-}
-
 // Uses gives what the workload's pods say of their connections. Pods that no policy can tell apart may differ in it; each
 // way is listed once, in a stable order.
 func (w *Workload) Uses() []Use {

@@ -42,7 +42,7 @@ func (d *dependency) targets() []target {
 
 // maxConnections bounds the connections that are looked at for one change: some ten milliseconds of work. The guardrail's
 // documentation tells the number.
-const maxConnections = 5000
+const maxConnections = 2000
 
 // dependencies judges connections between pods and the Services that they name.
 type dependencies struct {

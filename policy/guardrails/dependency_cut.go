@@ -32,7 +32,7 @@ Both sides count: the egress of the pod and the ingress of the pods behind the S
 reached before the change and none can after. Judged are the pods that a policy selects as clients, the live pods that name a Service
 whose pods it selects, and changed pods and pod templates. Pods and templates that are new, and hosts that a change of theirs
 brings, are told of where they are blocked from the start: the policy that allows it may still be on its way. A rule for an
-` + "`ipBlock`" + ` that may hold the Service or its pods counts as reaching them. At most 5,000 connections are looked at. Pods of other
+` + "`ipBlock`" + ` that may hold the Service or its pods counts as reaching them. At most 2,000 connections are looked at. Pods of other
 namespaces are counted and not named, unless the config discloses them.
 
 Specs grow stale: it never denies, whatever the config says.`,
@@ -135,8 +135,7 @@ func (x *dependencies) clients(look func(w *cluster.Workload, wanted func(*clust
 			if x.through++; x.through > maxThrough || x.left < 0 {
 				return false
 			}
-			// From another namespace the Service's name has this one's in it.
-			if !looked[w] && !w.HostNetwork && (n.Name == c.Namespace || w.Mentions("."+c.Namespace)) {
+			if !looked[w] && !w.HostNetwork {
 				look(w, func(svc *cluster.Service) bool { return behind[svc] })
 			}
 		}
@@ -146,7 +145,7 @@ func (x *dependencies) clients(look func(w *cluster.Workload, wanted func(*clust
 		return
 	}
 	for n := range c.After.All() {
-		if n.Name != c.Namespace && !inNamespace(n) {
+		if n.Name != c.Namespace && n.Mentions(c.Namespace) && !inNamespace(n) {
 			return
 		}
 	}
