@@ -63,6 +63,8 @@ func TestNetworkPlugins(t *testing.T) {
 			"[cilium] [cilium] yes yes no no yes"},
 		{"Cilium before ranges", []*Template{daemonSet(systemNamespace, "cilium", "cilium-agent quay.io/cilium/cilium:v1.15.10")}, "",
 			"[cilium] [cilium] yes no no no yes"},
+		{"Cilium that can be told to match pods by CIDR", []*Template{daemonSet(systemNamespace, "cilium", "cilium-agent quay.io/cilium/cilium:v1.20.0")}, "",
+			"[cilium] [cilium] yes yes unknown no yes"},
 		{"Cilium without policies", []*Template{daemonSet("cilium", "cilium", "cilium-agent quay.io/cilium/cilium:v1.16.3 --enable-policy=never")}, "",
 			"[cilium] [] no unknown unknown unknown unknown"},
 		{"GKE Dataplane V2", []*Template{daemonSet(systemNamespace, "anetd", "cilium-agent gke.gcr.io/cilium/cilium:v1.14.4", "install gke.gcr.io/x:1")}, "",

@@ -98,7 +98,8 @@ func ServiceOf(s *corev1.Service) *Service {
 
 // directAnnotations are those, each with its value, by which load balancers are told to send connections to the pods. Sources:
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/service/annotations/ (the first two),
-// https://www.alibabacloud.com/help/en/ack/ (the third), https://cloud.tencent.com/document/product/457 (the last).
+// https://github.com/kubernetes/cloud-provider-alibaba-cloud (the third),
+// https://www.tencentcloud.com/document/product/457/39142 (the last).
 var directAnnotations = [...][2]string{
 	{"service.beta.kubernetes.io/aws-load-balancer-nlb-target-type", "ip"},
 	{"service.beta.kubernetes.io/aws-load-balancer-type", "nlb-ip"},

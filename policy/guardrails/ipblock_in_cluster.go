@@ -20,8 +20,8 @@ var ipBlockInCluster = policy.Guardrail{
 	Needs:         []cluster.Resource{cluster.Nodes, cluster.ServiceCIDRs},
 	Check:         checkIPBlockInCluster,
 	Documentation: policy.Documentation{
-		Why: `The API says that an ` + "`ipBlock`" + ` is for addresses outside the cluster. Pods change theirs with each restart, Cilium never
-compares pods with CIDRs, and by the time most plugins look at a connection the address of a Service has become that of a pod. A
+		Why: `The API says that an ` + "`ipBlock`" + ` is for addresses outside the cluster. Pods change theirs with each restart, Cilium does
+not compare pods with CIDRs unless told to, and by the time most plugins look at a connection the address of a Service has become that of a pod. A
 rule for those ranges allows nothing, or what it allows changes from day to day.`,
 		Judged: `Each ` + "`ipBlock`" + `, in the directions that ` + "`policyTypes`" + ` names, that the stored policy did not have: does it lie in the range
 of pods or of Services, or is it that range? The ranges are those of the nodes and the ServiceCIDRs, or ` + "`network.podRanges`" + ` and
