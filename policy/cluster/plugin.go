@@ -109,9 +109,9 @@ func profiles() map[Plugin]knowledge {
 		Calico: {Profile: Profile{Enforces: Yes, PodsByBlock: Yes, HostNetworkPods: No, AfterTranslation: Yes}, endPort: version{3, 20}},
 		Canal:  {Profile: Profile{Enforces: Yes, PodsByBlock: Yes, HostNetworkPods: No, AfterTranslation: Yes}, endPort: version{3, 20}},
 		// Ranges since 1.16, ignored before: https://github.com/cilium/cilium/pull/32807, https://github.com/cilium/cilium/issues/28684.
-		// Pods are identities, which CIDRs do not match: https://github.com/cilium/cilium/issues/9209; that became a
-		// setting, policy-cidr-match-mode, in April 2026, after 1.19: https://github.com/cilium/cilium/pull/45194. Those on the host's network are the
-		// host's: https://docs.cilium.io/en/stable/network/kubernetes/policy/
+		// Pods are identities, which CIDRs do not match: https://github.com/cilium/cilium/issues/9209. That became a setting,
+		// policy-cidr-match-mode, in April 2026, after 1.19: https://github.com/cilium/cilium/pull/45194. Pods on the host's
+		// network are the host's: https://docs.cilium.io/en/stable/network/kubernetes/policy/
 		Cilium: {
 			Profile: Profile{Enforces: Yes, PodsByBlock: No, HostNetworkPods: No, AfterTranslation: Yes},
 			endPort: version{1, 16}, podsByBlock: version{1, 20},
