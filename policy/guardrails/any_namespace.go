@@ -157,7 +157,17 @@ func anyNamespaceViolation(c *policy.Change, e *exposure, at place, rule *netpol
 	at.in(&fixed.Spec).NamespaceSelector = own
 	v.Fix = selectorFix("spec."+at.String(), "namespaceSelector", own, fixed)
 	v.Fix.Say = fmt.Sprintf("name the namespaces; for %s alone write in spec.%s:", c.Namespace, at)
+	if pods != "pods" && !runsHere(c, at.peer) {
+		v.Fix = &policy.Fix{Say: fmt.Sprintf("name the namespaces of %s in spec.%s", pods, at), Instead: fixed}
+	}
 	return v
+}
+
+// runsHere reports whether the policy's own namespace has pods or templates that the peer's podSelector matches.
+func runsHere(c *policy.Change, peer *netpol.Peer) bool {
+	budget := maxLookedAt
+	_, found := lookFor(c, &netpol.Peer{Pods: peer.Pods}, &budget)
+	return found
 }
 
 // allNamespaces counts the namespaces where the message may tell their number, and it is known: "all 31 namespaces".
