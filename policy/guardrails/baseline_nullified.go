@@ -119,7 +119,7 @@ func (p *baselineParameters) nullified(c *policy.Change, d netpol.Direction) *nu
 }
 
 // judgedSubjects gives the subjects of the change. A policy that selects nothing yet is judged for the pods to come, or else it
-// could be applied before them: the namespace's policies that select all that it selects will apply to them too.
+// could be applied before them.
 func judgedSubjects(c *policy.Change) []*policy.Subject {
 	var out []*policy.Subject
 	for i := range c.Subjects {
@@ -128,21 +128,7 @@ func judgedSubjects(c *policy.Change) []*policy.Subject {
 	if len(selectedSubjects(c)) > 0 {
 		return out
 	}
-	toCome := &policy.Subject{}
-	toCome.Before.Policies = selectingAll(c.Before.Policies(c.Namespace), c.NewPolicy.Subject)
-	toCome.After.Policies = selectingAll(c.After.Policies(c.Namespace), c.NewPolicy.Subject)
-	return append(out, toCome)
-}
-
-// selectingAll gives the policies that surely select every pod that the selector selects.
-func selectingAll(policies []*netpol.Policy, pods netpol.Selector) []*netpol.Policy {
-	var out []*netpol.Policy
-	for _, p := range policies {
-		if demandsNoMore(p.Subject, pods) {
-			out = append(out, p)
-		}
-	}
-	return out
+	return append(out, podsToCome(c))
 }
 
 func policyList(policies []*netpol.Policy) string {

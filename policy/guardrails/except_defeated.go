@@ -99,7 +99,7 @@ func checkExceptDefeated(c *policy.Change, _ any) []policy.Violation {
 		}
 		groups := alike(selectedSubjects(c), d)
 		if len(groups) == 0 {
-			groups = [][]*policy.Subject{{podsToCome(c)}}
+			groups = [][]*policy.Subject{{alone(c)}}
 		}
 		for _, g := range groups {
 			x.judge(d, g)
@@ -139,8 +139,8 @@ func alike(subjects []*policy.Subject, d netpol.Direction) [][]*policy.Subject {
 	return out
 }
 
-// podsToCome stands for the pods of a policy that comes before its pods: it alone applies to them. It has no workload.
-func podsToCome(c *policy.Change) *policy.Subject {
+// alone stands for the pods of a policy that comes before its pods: it alone applies to them. It has no workload.
+func alone(c *policy.Change) *policy.Subject {
 	s := &policy.Subject{After: policy.Coverage{Policies: []*netpol.Policy{c.NewPolicy}}}
 	if c.OldPolicy != nil {
 		s.Before.Policies = []*netpol.Policy{c.OldPolicy}

@@ -1,6 +1,8 @@
 package guardrails
 
 import (
+	"slices"
+
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
@@ -56,6 +58,24 @@ func (x *exposures) of(d netpol.Direction) [][]*policy.Subject {
 		}
 	}
 	return x.groups[d]
+}
+
+// podsToCome stands for the pods of a policy that comes before its pods: it applies to them, and so do those of the namespace's
+// other policies that select all that it selects. It has no workload.
+func podsToCome(c *policy.Change) *policy.Subject {
+	var others []*netpol.Policy
+	for _, p := range c.Before.Policies(c.Namespace) {
+		if p.Name != c.Name && demandsNoMore(p.Subject, c.NewPolicy.Subject) {
+			others = append(others, p)
+		}
+	}
+	s := &policy.Subject{
+		Before: policy.Coverage{Policies: others}, After: policy.Coverage{Policies: append(slices.Clip(others), c.NewPolicy)},
+	}
+	if c.OldPolicy != nil {
+		s.Before.Policies = append(slices.Clip(others), c.OldPolicy)
+	}
+	return s
 }
 
 // by collects the subjects whose rules did not allow all that the rule does before the change. Those that are excused are
