@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -15,6 +17,10 @@ import (
 func (p *part) checkMeta(k kind, obj metav1.Object) {
 	if name := obj.GetName(); name == "" {
 		p.bad("metadata", fmt.Sprintf("%s has no metadata.name; give it one", k.name))
+	} else if k.group == rbacv1.GroupName { // "system:node" is a good name there
+		for _, problem := range path.IsValidPathSegmentName(name) {
+			p.invalid("metadata.name", name, problem)
+		}
 	} else {
 		p.checkName("metadata.name", name, k.name == "Namespace" || k.name == "Service")
 	}
