@@ -69,3 +69,20 @@ func appendSelecting(to, policies []*netpol.Policy, e netpol.Endpoint) []*netpol
 	}
 	return to
 }
+
+// EndingIn gives a change of a policy as a part of a larger one: what the policy does, and in the end the cluster is as final
+// shows it, with all the others that come after it.
+func (c *Change) EndingIn(final *cluster.Snapshot) *Change {
+	out := &Change{
+		Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, Trigger: c.Trigger, Operation: c.Operation, Before: c.Before, After: final,
+		OldPolicy: c.OldPolicy, NewPolicy: c.NewPolicy, Object: c.Object, OldObject: c.OldObject, Requester: c.Requester, Cap: c.Cap,
+		Disclose: c.Disclose, Complete: c.Complete, TypesWritten: c.TypesWritten, base: c.base,
+		Subjects: slices.Clone(c.Subjects),
+	}
+	policies := final.Policies(c.Namespace)
+	for i := range out.Subjects {
+		after := &out.Subjects[i].After
+		after.Policies, after.Tiers = selecting(policies, after.Endpoint), final.Tiers()
+	}
+	return out
+}

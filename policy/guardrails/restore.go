@@ -55,9 +55,9 @@ func restoreIngress(c *policy.Change, cut []*policy.Subject, pods metav1.LabelSe
 }
 
 // selectsOnly reports whether the new policy isolates in direction d all of the subjects and, among live pods, none beside them:
-// what is added to it then serves nobody else.
+// what is added to it then serves nobody else. A policy for all pods serves those that come later, too.
 func selectsOnly(c *policy.Change, cut []*policy.Subject, d netpol.Direction) bool {
-	if !c.NewPolicy.Isolates[d] || !selectsAll(c.NewPolicy, workloadsOf(cut), c) {
+	if !c.NewPolicy.Isolates[d] || everyPod(&c.Object.Spec.PodSelector) || !selectsAll(c.NewPolicy, workloadsOf(cut), c) {
 		return false
 	}
 	among := map[*policy.Subject]bool{}
@@ -110,3 +110,6 @@ func toJudge(c *policy.Change) []*policy.Subject {
 	}
 	return out
 }
+
+// everyPod reports whether the selector is empty, which selects all pods.
+func everyPod(s *metav1.LabelSelector) bool { return len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0 }

@@ -15,9 +15,10 @@
 // The objects that are no policies are all there from the start. The policies are applied one after the other, those
 // first about which nothing is to be said in the cluster as it then is. Only when none of those left is clean are the ones
 // with the least severe violations applied and reported. Other orders are tried too, with those in front, and the one in
-// which least is to be said counts. So allow-dns and default-deny are fine whichever file comes first, and two policies
-// that each cut DNS cannot hide behind each other. In the end every policy is judged as the last one too, so that neither
-// can one that opens what another one shuts, nor half a connection that the other half refuses.
+// which least is to be said counts, but for what no longer holds once all are applied. So allow-dns and default-deny are fine
+// whichever file comes first, and two policies that each cut DNS cannot hide behind each other. In the end every policy is
+// judged as the last one too, so that neither can one that opens what another one shuts, nor half a connection that the other
+// half refuses.
 package lint
 
 import (
@@ -125,6 +126,7 @@ func Run(ctx context.Context, in *Input) *Report {
 		}
 	}
 	final := j.inTurn(j.start(steps), steps)
+	j.passing(final)
 	j.asLast(final, steps)
 	j.others(final)
 	j.ofCluster(final, steps)
