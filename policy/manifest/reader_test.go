@@ -156,3 +156,15 @@ kind: BaselineAdminNetworkPolicy
 metadata: {name: default}
 spec: {subject: {namespaces: {}}}
 `
+
+// TestGroups: the API groups of custom resources, and not those of Kubernetes, whatever it makes of their kinds.
+func TestGroups(t *testing.T) {
+	r := &manifest.Reader{}
+	r.Add("f.yaml", []byte("apiVersion: kafka.strimzi.io/v1beta2\nkind: Kafka\nmetadata: {name: a}\n---\n"+
+		"apiVersion: acme.cert-manager.io/v1\nkind: Order\nmetadata: {name: a}\n---\napiVersion: kafka.strimzi.io/v1beta2\nkind: KafkaTopic\nmetadata: {name: a}\n---\n"+
+		"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: a}\n---\n"+
+		"apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"))
+	if diff := cmp.Diff([]string{"acme.cert-manager.io", "kafka.strimzi.io"}, r.Groups()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
