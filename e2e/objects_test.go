@@ -21,17 +21,18 @@ import (
 
 // resources are the API's names of the kinds that the tests make.
 var resources = map[string]schema.GroupVersionResource{
-	"Namespace":     {Version: "v1", Resource: "namespaces"},
-	"Pod":           {Version: "v1", Resource: "pods"},
-	"Service":       {Version: "v1", Resource: "services"},
-	"ConfigMap":     {Version: "v1", Resource: "configmaps"},
-	"NetworkPolicy": {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
-	"Deployment":    {Group: "apps", Version: "v1", Resource: "deployments"},
-	"StatefulSet":   {Group: "apps", Version: "v1", Resource: "statefulsets"},
-	"DaemonSet":     {Group: "apps", Version: "v1", Resource: "daemonsets"},
-	"ReplicaSet":    {Group: "apps", Version: "v1", Resource: "replicasets"},
-	"Job":           {Group: "batch", Version: "v1", Resource: "jobs"},
-	"CronJob":       {Group: "batch", Version: "v1", Resource: "cronjobs"},
+	"Namespace":      {Version: "v1", Resource: "namespaces"},
+	"Pod":            {Version: "v1", Resource: "pods"},
+	"Service":        {Version: "v1", Resource: "services"},
+	"ConfigMap":      {Version: "v1", Resource: "configmaps"},
+	"ServiceAccount": {Version: "v1", Resource: "serviceaccounts"},
+	"NetworkPolicy":  {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
+	"Deployment":     {Group: "apps", Version: "v1", Resource: "deployments"},
+	"StatefulSet":    {Group: "apps", Version: "v1", Resource: "statefulsets"},
+	"DaemonSet":      {Group: "apps", Version: "v1", Resource: "daemonsets"},
+	"ReplicaSet":     {Group: "apps", Version: "v1", Resource: "replicasets"},
+	"Job":            {Group: "batch", Version: "v1", Resource: "jobs"},
+	"CronJob":        {Group: "batch", Version: "v1", Resource: "cronjobs"},
 
 	"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 	"ClusterNetworkPolicy":     {Group: "policy.networking.k8s.io", Version: "v1alpha2", Resource: "clusternetworkpolicies"},
@@ -60,6 +61,9 @@ func parse(t *testing.T, text string) []*unstructured.Unstructured {
 func (s *suite) resource(t *testing.T, o *unstructured.Unstructured) dynamic.ResourceInterface {
 	t.Helper()
 	name, known := resources[o.GetKind()]
+	if k, of := extraKind(o.GetKind()); of {
+		name, known = k.GroupVersionResource, true
+	}
 	if !known {
 		t.Fatalf("the tests know no kind %q", o.GetKind())
 	}

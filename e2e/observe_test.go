@@ -151,6 +151,10 @@ func (s *suite) countObjects(ctx context.Context) (map[string]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	extras, err := s.countExtras(ctx)
+	if err != nil {
+		return nil, err
+	}
 	governed := 0
 	for i := range pods.Items {
 		if cluster.Governed(&pods.Items[i]) {
@@ -160,6 +164,7 @@ func (s *suite) countObjects(ctx context.Context) (map[string]int, error) {
 	return map[string]int{
 		"namespace": len(namespaces.Items), "networkpolicy": len(policies.Items), "pod": governed,
 		"service": len(services.Items), "template": templates, "clusternetworkpolicy": tiers,
+		"other": extras,
 	}, nil
 }
 

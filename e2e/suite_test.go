@@ -91,6 +91,7 @@ func TestE2E(t *testing.T) {
 		{"SystemNamespaceLabels", s.testSystemNamespaceLabels},
 		{"LabelOrder", s.testLabelOrder},
 		{"Tiers", s.testTiers},
+		{"Needs", s.testNeeds},
 		{"Connectivity", s.testConnectivity},
 		{"NodeAgent", s.testNodeAgent},
 		{"FailurePolicy", s.testFailurePolicy},

@@ -199,6 +199,11 @@ func runnable(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstruct
 		err = unstructured.SetNestedField(out.Object, int64(0), "spec", "terminationGracePeriodSeconds")
 	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
 		err = unstructured.SetNestedField(out.Object, int64(0), "spec", "template", "spec", "terminationGracePeriodSeconds")
+	case "Service": // which addresses are free the API server knows
+		if ip, _, _ := unstructured.NestedString(out.Object, "spec", "clusterIP"); ip != "None" {
+			unstructured.RemoveNestedField(out.Object, "spec", "clusterIP")
+		}
+		unstructured.RemoveNestedField(out.Object, "spec", "clusterIPs")
 	case "CronJob":
 		err = unstructured.SetNestedField(out.Object, true, "spec", "suspend")
 	}

@@ -57,6 +57,9 @@ func (w *world) countObjects() map[string]int {
 		out["pod"] += n
 	}
 	for _, o := range w.have {
+		if k, known := extraKind(o.GetKind()); known && kept(k, o) {
+			out["other"]++
+		}
 		switch kind := o.GetKind(); {
 		case slices.Contains(cluster.TemplateKinds[:], kind):
 			out["template"]++

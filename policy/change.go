@@ -224,9 +224,14 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 			return nil, err
 		}
 	}
-	fixed.Disclose, fixed.Cap, fixed.Requester, fixed.Rollout = c.Disclose, c.Cap, c.Requester, c.Rollout
-	fixed.TypesWritten, fixed.Partial, fixed.Complete, fixed.Groups = c.TypesWritten, c.Partial, c.Complete, c.Groups
+	fixed.circumstancesOf(c)
 	return fixed, nil
+}
+
+// circumstancesOf takes over from another change what the objects do not say: who asks, and what is known of the rest.
+func (c *Change) circumstancesOf(other *Change) {
+	c.Disclose, c.Cap, c.Requester, c.Rollout = other.Disclose, other.Cap, other.Requester, other.Rollout
+	c.TypesWritten, c.Partial, c.Complete, c.Groups = other.TypesWritten, other.Partial, other.Complete, other.Groups
 }
 
 // LiveSubjects gives the subjects that are live pods.

@@ -98,7 +98,7 @@ func Decide(cfg *config.Config, c *Change, results []Result) Decision {
 	}
 	for i := range d.Findings {
 		f := &d.Findings[i]
-		if f.Fix != nil && !holds(cfg, c, results, denies, f) {
+		if f.Fix != nil && !tried(cfg, c, results, denies, f) {
 			f.Fix = nil
 		}
 		d.Allowed = d.Allowed && f.Action != config.Deny
@@ -131,14 +131,24 @@ func actionOf(cfg *config.Config, g *Guardrail, c *Change, v *Violation) config.
 	return action
 }
 
-// holds tries the fix of a finding: its guardrail no longer complains at that place, and no guardrail that did not
-// deny the change denies the fixed one.
-func holds(cfg *config.Config, c *Change, results []Result, denies map[*Guardrail]bool, f *Finding) (ok bool) {
+// tried reports whether the fix of a finding holds; what is to be applied first is made such that it can be.
+func tried(cfg *config.Config, c *Change, results []Result, denies map[*Guardrail]bool, f *Finding) (ok bool) {
 	defer func() {
 		if recover() != nil {
 			ok = false // an ill-made fix is not shown; the finding stands without it
 		}
 	}()
+	if f.Action == config.Deny && len(f.Fix.First) > 0 {
+		if f.Fix, ok = firstSteps(cfg, c, results, f.Fix); !ok {
+			return false
+		}
+	}
+	return holds(cfg, c, results, denies, f)
+}
+
+// holds tries the fix of a finding: its guardrail no longer complains at that place, and no guardrail that did not
+// deny the change denies the fixed one.
+func holds(cfg *config.Config, c *Change, results []Result, denies map[*Guardrail]bool, f *Finding) bool {
 	fixed, err := c.WithFix(f.Fix)
 	if err != nil {
 		return false

@@ -75,10 +75,10 @@ func appendSelecting(to, policies []*netpol.Policy, e netpol.Endpoint) []*netpol
 func (c *Change) EndingIn(final *cluster.Snapshot) *Change {
 	out := &Change{
 		Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, Trigger: c.Trigger, Operation: c.Operation, Before: c.Before, After: final,
-		OldPolicy: c.OldPolicy, NewPolicy: c.NewPolicy, Object: c.Object, OldObject: c.OldObject, Requester: c.Requester, Cap: c.Cap,
-		Disclose: c.Disclose, Complete: c.Complete, TypesWritten: c.TypesWritten, base: c.base,
+		OldPolicy: c.OldPolicy, NewPolicy: c.NewPolicy, Object: c.Object, OldObject: c.OldObject, base: c.base,
 		Subjects: slices.Clone(c.Subjects),
 	}
+	out.circumstancesOf(c)
 	policies := final.Policies(c.Namespace)
 	for i := range out.Subjects {
 		after := &out.Subjects[i].After

@@ -15,6 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // acmeSolverCut: the pods that cert-manager makes for an HTTP-01 challenge got requests from outside the namespace before the
@@ -221,5 +222,5 @@ func (x *solvers) admitRequests() *policy.Fix {
 	first := newPolicy(x.change, "allow-acme-solver", metav1.LabelSelector{MatchLabels: map[string]string{solverLabel: "true"}})
 	first.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
 	first.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{ruleFor(peersFor(x.controllers()), []uint16{solverPort})}
-	return &policy.Fix{Say: "apply this policy first:", YAML: paste(first), First: []*networkingv1.NetworkPolicy{first}}
+	return &policy.Fix{Say: "apply this policy first:", YAML: pasteable.YAML(first), First: []*networkingv1.NetworkPolicy{first}}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // allowAllRule: a rule of the new policy has no from or to, and the rules that applied to its pods before the change did not
@@ -129,7 +130,7 @@ func ownNamespaceFix(c *policy.Change, d netpol.Direction, rule int) *policy.Fix
 	peers := []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}
 	f := &policy.Fix{
 		Say:     fmt.Sprintf("name the peers; for the pods of %s alone write in spec.%s[%d]:", c.Namespace, d.Field(), rule),
-		YAML:    paste(map[string]any{peersField(d): peers}),
+		YAML:    pasteable.YAML(map[string]any{peersField(d): peers}),
 		Instead: fixed,
 	}
 	if d == netpol.Ingress {

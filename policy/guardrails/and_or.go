@@ -10,6 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // andOr: one item of from or to has a namespaceSelector alone, its neighbour a podSelector alone, and the pods that the
@@ -166,6 +167,6 @@ func (p *orPair) join(c *policy.Change, list string) *policy.Fix {
 	}
 	return &policy.Fix{
 		Say:  fmt.Sprintf("replace spec.%s and %s[%d] with:", p.String(), list, p.item+1),
-		YAML: paste([]networkingv1.NetworkPolicyPeer{joined}), Instead: fixed,
+		YAML: pasteable.YAML([]networkingv1.NetworkPolicyPeer{joined}), Instead: fixed,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // baselineHalf: a default-deny isolates the pods of its namespace in one direction, and in the other one no policy does.
@@ -133,7 +134,7 @@ func otherHalf(c *policy.Change, open netpol.Direction) *policy.Fix {
 		first.Spec.Egress = append(first.Spec.Egress, resolverRule(r))
 	}
 	return &policy.Fix{
-		Say: "to cover both directions, apply this first, with the rules that the pods need:", YAML: paste(first),
+		Say: "to cover both directions, apply this first, with the rules that the pods need:", YAML: pasteable.YAML(first),
 		First: []*networkingv1.NetworkPolicy{first},
 	}
 }

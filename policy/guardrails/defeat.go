@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/connectivity"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // defeat is what is said about one field: exceptions that one rule of the policy allows, or one exception of the policy that
@@ -182,6 +183,6 @@ func (f *defeat) fix(c *policy.Change) *policy.Fix {
 		}
 	}
 	return &policy.Fix{
-		Say: fmt.Sprintf("write in spec.%s:", at), YAML: paste(map[string]*networkingv1.IPBlock{"ipBlock": block}), Instead: fixed,
+		Say: fmt.Sprintf("write in spec.%s:", at), YAML: pasteable.YAML(map[string]*networkingv1.IPBlock{"ipBlock": block}), Instead: fixed,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // dnsCut: a pod that uses the cluster's resolver could reach it over UDP before the change and cannot after, judged on
@@ -121,9 +122,9 @@ func dnsFix(c *policy.Change, cut []*policy.Subject, r *cluster.Resolver) *polic
 		rule := resolverRule(r)
 		fixed := c.Object.DeepCopy()
 		fixed.Spec.Egress = append(fixed.Spec.Egress, rule)
-		return &policy.Fix{Say: "add under spec.egress:", YAML: paste([]networkingv1.NetworkPolicyEgressRule{rule}), Instead: fixed}
+		return &policy.Fix{Say: "add under spec.egress:", YAML: pasteable.YAML([]networkingv1.NetworkPolicyEgressRule{rule}), Instead: fixed}
 	}
 	first := allowDNS(c.Namespace, selectorFor(c, cut, netpol.Egress), r)
 	first.Name = freeName(c, first.Name)
-	return &policy.Fix{Say: "apply this policy first:", YAML: paste(first), First: []*networkingv1.NetworkPolicy{first}}
+	return &policy.Fix{Say: "apply this policy first:", YAML: pasteable.YAML(first), First: []*networkingv1.NetworkPolicy{first}}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // dnsDeadPeer: an egress rule for DNS ports alone names pods, and none of them is the resolver's. A rule that reaches
@@ -93,7 +94,7 @@ func checkDNSDeadPeer(c *policy.Change, _ any) []policy.Violation {
 				Live: live, Affected: policy.Affect(workloads),
 				Fix: &policy.Fix{
 					Say: fmt.Sprintf("replace spec.%s with:", at), Instead: fixed,
-					YAML: paste([]networkingv1.NetworkPolicyPeer{resolverPeer(r)}),
+					YAML: pasteable.YAML([]networkingv1.NetworkPolicyPeer{resolverPeer(r)}),
 				},
 			})
 		}

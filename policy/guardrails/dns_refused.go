@@ -10,6 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // maxClients bounds how many workloads are tried as clients of the resolver, so that a change in the resolver's
@@ -131,10 +132,10 @@ func admitQueries(c *policy.Change, workloads []*cluster.Workload, r *cluster.Re
 		!c.NewPolicy.Subject.Everything() {
 		fixed := c.Object.DeepCopy()
 		fixed.Spec.Ingress = append(fixed.Spec.Ingress, rule)
-		return &policy.Fix{Say: "add under spec.ingress:", YAML: paste([]networkingv1.NetworkPolicyIngressRule{rule}), Instead: fixed}
+		return &policy.Fix{Say: "add under spec.ingress:", YAML: pasteable.YAML([]networkingv1.NetworkPolicyIngressRule{rule}), Instead: fixed}
 	}
 	first := newPolicy(c, "allow-dns-queries", metav1.LabelSelector{MatchLabels: r.Selector})
 	first.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
 	first.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{rule}
-	return &policy.Fix{Say: "apply this policy first:", YAML: paste(first), First: []*networkingv1.NetworkPolicy{first}}
+	return &policy.Fix{Say: "apply this policy first:", YAML: pasteable.YAML(first), First: []*networkingv1.NetworkPolicy{first}}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // dnsTCP: after the change a pod reaches the resolver over UDP and not over TCP, in the union of the policies that
@@ -92,7 +93,7 @@ func checkDNSTCP(c *policy.Change, _ any) []policy.Violation {
 		v.Field = fmt.Sprintf("spec.egress[%d].ports", i)
 		v.Fix = &policy.Fix{
 			Say: fmt.Sprintf("in spec.egress[%d]:", i), Instead: fixed,
-			YAML: paste(map[string][]networkingv1.NetworkPolicyPort{"ports": rule.Ports}),
+			YAML: pasteable.YAML(map[string][]networkingv1.NetworkPolicyPort{"ports": rule.Ports}),
 		}
 	}
 	return []policy.Violation{v}

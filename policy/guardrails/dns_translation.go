@@ -10,6 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // untranslatedRule is a rule that allows the DNS Service's port to pods that listen on others.
@@ -80,7 +81,7 @@ func (u *untranslatedRule) fix(c *policy.Change, rule int) *policy.Fix {
 		ports[item] = u.fixed[i]
 	}
 	return &policy.Fix{
-		Say: fmt.Sprintf("write in spec.egress[%d]:", rule), YAML: paste(map[string]any{"ports": ports}), Instead: fixed,
+		Say: fmt.Sprintf("write in spec.egress[%d]:", rule), YAML: pasteable.YAML(map[string]any{"ports": ports}), Instead: fixed,
 	}
 }
 

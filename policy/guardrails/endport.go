@@ -10,6 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // endPort: a rule has a range of ports, and the cluster's network plugin is known not to support ranges in the version that
@@ -124,6 +125,6 @@ func withoutRange(c *policy.Change, d netpol.Direction, rule, item int) *policy.
 	}
 	*ports = slices.Replace(*ports, item, item+1, instead...)
 	return &policy.Fix{
-		Say: fmt.Sprintf("write in spec.%s[%d]:", d.Field(), rule), YAML: paste(map[string]any{"ports": *ports}), Instead: fixed,
+		Say: fmt.Sprintf("write in spec.%s[%d]:", d.Field(), rule), YAML: pasteable.YAML(map[string]any{"ports": *ports}), Instead: fixed,
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // exposure collects the subjects for which a part of the new policy allows more than their rules did before the change.
@@ -115,6 +116,6 @@ func keepResolver(c *policy.Change, f *policy.Fix) bool {
 	}
 	spec := &f.Instead.Spec
 	spec.Egress = append(spec.Egress, resolverRule(r))
-	f.YAML = paste(map[string][]networkingv1.NetworkPolicyEgressRule{"egress": spec.Egress})
+	f.YAML = pasteable.YAML(map[string][]networkingv1.NetworkPolicyEgressRule{"egress": spec.Egress})
 	return true
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/connectivity"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // ipFamily is one of the two IP families.
@@ -111,7 +112,7 @@ func (g *gap) fix(c *policy.Change) *policy.Fix {
 	peers := g.peers(&fixed.Spec, 0)
 	f := &policy.Fix{
 		Say:     fmt.Sprintf("write in spec.%s[%d]:", g.direction.Field(), g.spots[0].rule),
-		YAML:    paste(map[string]any{peersField(g.direction): *peers}),
+		YAML:    pasteable.YAML(map[string]any{peersField(g.direction): *peers}),
 		Instead: fixed,
 	}
 	if n := len(g.spots) - 1; n > 0 {

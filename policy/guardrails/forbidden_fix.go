@@ -9,6 +9,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // fix excepts the ranges from the spot's ipBlock, or removes it where it lies within one. What is tried mends the other
@@ -28,7 +29,7 @@ func (p *forbiddenParameters) fix(c *policy.Change, shown *spot) *policy.Fix {
 				f.Say = "remove spec." + at.String()
 			default:
 				f.Say = fmt.Sprintf("write in spec.%s:", place{at.direction, at.rule, at.item, nil})
-				f.YAML = paste(map[string]*networkingv1.IPBlock{"ipBlock": block})
+				f.YAML = pasteable.YAML(map[string]*networkingv1.IPBlock{"ipBlock": block})
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // isolationLost: a live pod was isolated in a direction before the change and is not after it. A namespace that is
@@ -104,7 +105,7 @@ func policyTypesFix(c *policy.Change, directions []netpol.Direction) *policy.Fix
 	}
 	slices.SortFunc(fixed.Spec.PolicyTypes, func(a, b networkingv1.PolicyType) int { return strings.Compare(string(b), string(a)) })
 	lines["policyTypes"] = fixed.Spec.PolicyTypes
-	return &policy.Fix{Say: "keep under spec:", YAML: paste(lines), Instead: fixed}
+	return &policy.Fix{Say: "keep under spec:", YAML: pasteable.YAML(lines), Instead: fixed}
 }
 
 // isolationFix keeps the pods isolated by a policy of its own. Where that isolates them for egress it lets DNS through,
@@ -118,7 +119,7 @@ func isolationFix(c *policy.Change, directions []netpol.Direction) *policy.Fix {
 		}
 	}
 	return &policy.Fix{
-		Say: "apply a policy that keeps them isolated first, with the rules that they need:", YAML: paste(first),
+		Say: "apply a policy that keeps them isolated first, with the rules that they need:", YAML: pasteable.YAML(first),
 		First: []*networkingv1.NetworkPolicy{first},
 	}
 }

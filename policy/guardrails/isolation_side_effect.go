@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // isolationSideEffect: the policy has rules for one direction only, its policyTypes names the other one too, and pods
@@ -152,13 +153,13 @@ func oneDirection(c *policy.Change, d netpol.Direction) *policy.Fix {
 		first := newPolicy(c, "keep-isolated", c.OldPolicy.Subject.Source())
 		first.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyType(d.String())}
 		f.Say = fmt.Sprintf("write policyTypes: [%s], and apply first what keeps the other pods isolated:", 1-d)
-		f.YAML, f.First = paste(first), []*networkingv1.NetworkPolicy{first}
+		f.YAML, f.First = pasteable.YAML(first), []*networkingv1.NetworkPolicy{first}
 		return f
 	}
 	if r := c.After.Resolver(); r.Known() && !c.NewPolicy.Isolates[1-d] && len(cutFromResolver(fixed, r)) > 0 {
 		f.Instead.Spec.Egress = append(f.Instead.Spec.Egress, resolverRule(r))
 		lines["egress"] = f.Instead.Spec.Egress
 	}
-	f.YAML = paste(lines)
+	f.YAML = pasteable.YAML(lines)
 	return f
 }

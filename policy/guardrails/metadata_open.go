@@ -9,6 +9,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // metadataOpen: a cloud metadata address that a pod could not reach before the change is reachable after it, in the
@@ -202,12 +203,12 @@ func exceptFix(c *policy.Change, o *opening, opened []metadataTarget) *policy.Fi
 	if changed > 1 && len(fixed.Spec.Egress) <= maxShown {
 		return &policy.Fix{
 			Say:  "write in spec:",
-			YAML: paste(map[string][]networkingv1.NetworkPolicyEgressRule{"egress": fixed.Spec.Egress}), Instead: fixed,
+			YAML: pasteable.YAML(map[string][]networkingv1.NetworkPolicyEgressRule{"egress": fixed.Spec.Egress}), Instead: fixed,
 		}
 	}
 	return &policy.Fix{
 		Say:     fmt.Sprintf("write in spec.egress[%d].to[%d]:", o.rule, o.item),
-		YAML:    paste(map[string]*networkingv1.IPBlock{"ipBlock": fixed.Spec.Egress[o.rule].To[o.item].IPBlock}),
+		YAML:    pasteable.YAML(map[string]*networkingv1.IPBlock{"ipBlock": fixed.Spec.Egress[o.rule].To[o.item].IPBlock}),
 		Instead: fixed,
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // labelled is something that a selector may have meant: a workload, or a namespace.
@@ -238,6 +239,6 @@ func guess(s netpol.Selector, candidates []labelled) (words string, corrected *m
 // selectorFix writes one selector of the policy anew: the field of the object at that place.
 func selectorFix(place, field string, selector *metav1.LabelSelector, instead *networkingv1.NetworkPolicy) *policy.Fix {
 	return &policy.Fix{
-		Say: "write in " + place + ":", YAML: paste(map[string]*metav1.LabelSelector{field: selector}), Instead: instead,
+		Say: "write in " + place + ":", YAML: pasteable.YAML(map[string]*metav1.LabelSelector{field: selector}), Instead: instead,
 	}
 }

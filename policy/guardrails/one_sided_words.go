@@ -13,6 +13,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/connectivity"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 func oneSidedViolation(c *policy.Change, x *halfOpen) policy.Violation {
@@ -163,5 +164,5 @@ func otherSide(c *policy.Change, x *halfOpen) *policy.Fix {
 			{To: []networkingv1.NetworkPolicyPeer{peer}, Ports: c.Object.Spec.Ingress[x.rule].Ports},
 		}
 	}
-	return &policy.Fix{Say: "apply the other side first:", YAML: paste(first), First: []*networkingv1.NetworkPolicy{first}}
+	return &policy.Fix{Say: "apply the other side first:", YAML: pasteable.YAML(first), First: []*networkingv1.NetworkPolicy{first}}
 }

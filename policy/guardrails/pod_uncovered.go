@@ -10,6 +10,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // podUncovered: in a namespace that requires isolation a pod or template is written that no policy selects in a direction
@@ -104,7 +105,7 @@ func coverFix(c *policy.Change, open []netpol.Direction) *policy.Fix {
 		}
 	}
 	return &policy.Fix{
-		Say: "apply the namespace's default-deny first, or at least this, with the rules that they need:", YAML: paste(first),
+		Say: "apply the namespace's default-deny first, or at least this, with the rules that they need:", YAML: pasteable.YAML(first),
 		First: []*networkingv1.NetworkPolicy{first},
 	}
 }

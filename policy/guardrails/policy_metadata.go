@@ -13,6 +13,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // policyMetadata: a policy lacks annotations that the organisation requires, such as who owns it. How old a date in one of
@@ -140,5 +141,5 @@ func annotate(c *policy.Change, missing []string) *policy.Fix {
 	if c.OldObject != nil {
 		say = "keep under metadata:"
 	}
-	return &policy.Fix{Say: say, YAML: paste(map[string]any{"annotations": added}), Instead: fixed}
+	return &policy.Fix{Say: say, YAML: pasteable.YAML(map[string]any{"annotations": added}), Instead: fixed}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/connectivity"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // portPod is a workload on which an item of a rule's ports is resolved: a destination of the rule.
@@ -87,7 +88,7 @@ func (i *portItem) replacedBy(c *policy.Change, port intstr.IntOrString) *policy
 		ports = fixed.Spec.Egress[i.rule].Ports
 	}
 	ports[i.item].Port = &port
-	return &policy.Fix{Say: fmt.Sprintf("write in spec.%s:", i), YAML: paste(map[string]any{"ports": ports}), Instead: fixed}
+	return &policy.Fix{Say: fmt.Sprintf("write in spec.%s:", i), YAML: pasteable.YAML(map[string]any{"ports": ports}), Instead: fixed}
 }
 
 // portFinder looks for the destinations of one change's rules.

@@ -7,6 +7,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // lossField is the part of the reviewed policy by which the workloads lose connections in direction d: its podSelector where it
@@ -31,12 +32,12 @@ func restoreEgress(c *policy.Change, cut []*policy.Subject, pods metav1.LabelSel
 	if c.Object != nil && len(c.Object.Spec.Egress) > 0 && selectsOnly(c, cut, netpol.Egress) {
 		fixed := c.Object.DeepCopy()
 		fixed.Spec.Egress = append(fixed.Spec.Egress, rules...)
-		return &policy.Fix{Say: "add under spec.egress:", YAML: paste(rules), Instead: fixed}
+		return &policy.Fix{Say: "add under spec.egress:", YAML: pasteable.YAML(rules), Instead: fixed}
 	}
 	first := newPolicy(c, name, pods)
 	first.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
 	first.Spec.Egress = rules
-	return &policy.Fix{Say: "apply this policy first:", YAML: paste(first), First: []*networkingv1.NetworkPolicy{first}}
+	return &policy.Fix{Say: "apply this policy first:", YAML: pasteable.YAML(first), First: []*networkingv1.NetworkPolicy{first}}
 }
 
 // restoreIngress is restoreEgress for ingress.
@@ -46,12 +47,12 @@ func restoreIngress(c *policy.Change, cut []*policy.Subject, pods metav1.LabelSe
 	if c.Object != nil && len(c.Object.Spec.Ingress) > 0 && selectsOnly(c, cut, netpol.Ingress) {
 		fixed := c.Object.DeepCopy()
 		fixed.Spec.Ingress = append(fixed.Spec.Ingress, rules...)
-		return &policy.Fix{Say: "add under spec.ingress:", YAML: paste(rules), Instead: fixed}
+		return &policy.Fix{Say: "add under spec.ingress:", YAML: pasteable.YAML(rules), Instead: fixed}
 	}
 	first := newPolicy(c, name, pods)
 	first.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
 	first.Spec.Ingress = rules
-	return &policy.Fix{Say: "apply this policy first:", YAML: paste(first), First: []*networkingv1.NetworkPolicy{first}}
+	return &policy.Fix{Say: "apply this policy first:", YAML: pasteable.YAML(first), First: []*networkingv1.NetworkPolicy{first}}
 }
 
 // selectsOnly reports whether the new policy isolates in direction d all of the subjects and, among live pods, none beside them:
@@ -112,4 +113,6 @@ func toJudge(c *policy.Change) []*policy.Subject {
 }
 
 // everyPod reports whether the selector is empty, which selects all pods.
-func everyPod(s *metav1.LabelSelector) bool { return len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0 }
+func everyPod(s *metav1.LabelSelector) bool {
+	return len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // rulesIgnored: the policy has rules for a direction that its policyTypes leaves out, so that the API takes no notice of
@@ -114,6 +115,6 @@ func nameDirection(c *policy.Change, d netpol.Direction) *policy.Fix {
 			lines["egress"] = fixed.Spec.Egress
 		}
 	}
-	f.YAML = paste(lines)
+	f.YAML = pasteable.YAML(lines)
 	return f
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // tenantCrossing: the change opens a connection between live pods of namespaces whose tenant labels differ. Both ends
@@ -229,7 +230,7 @@ func (p *tenantParameters) ownTenant(c *policy.Change, x *crossing) *policy.Fix 
 	if x.direction == netpol.Ingress {
 		field = "from"
 	}
-	return &policy.Fix{Say: "write in " + place + ":", YAML: paste(map[string]any{field: kept}), Instead: fixed}
+	return &policy.Fix{Say: "write in " + place + ":", YAML: pasteable.YAML(map[string]any{field: kept}), Instead: fixed}
 }
 
 func peersOf(spec *networkingv1.NetworkPolicySpec, x *crossing) *[]networkingv1.NetworkPolicyPeer {

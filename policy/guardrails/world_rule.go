@@ -12,6 +12,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/connectivity"
 	"github.com/bulkhead-dev/bulkhead/policy/netpol"
+	"github.com/bulkhead-dev/bulkhead/policy/pasteable"
 )
 
 // worldChecker judges one change.
@@ -135,7 +136,7 @@ func (o *worldRule) namePorts(c *policy.Change, r *netpol.Rule) *policy.Fix {
 		ports := []networkingv1.NetworkPolicyPort{policyPort(corev1.ProtocolTCP, httpsPort)}
 		fixed.Spec.Egress[o.rule].Ports = ports
 		f := &policy.Fix{
-			Say: "name the ports, such as in " + at + ":", YAML: paste(map[string]any{"ports": ports}), Instead: fixed,
+			Say: "name the ports, such as in " + at + ":", YAML: pasteable.YAML(map[string]any{"ports": ports}), Instead: fixed,
 		}
 		if keepResolver(c, f) {
 			f.Say = "name the ports, such as with DNS in spec:"
@@ -159,6 +160,6 @@ func (o *worldRule) namePorts(c *policy.Change, r *netpol.Rule) *policy.Fix {
 	}
 	fixed.Spec.Ingress[o.rule].Ports = ports
 	return &policy.Fix{
-		Say: "name the ports; the pods declare these, for " + at + ":", YAML: paste(map[string]any{"ports": ports}), Instead: fixed,
+		Say: "name the ports; the pods declare these, for " + at + ":", YAML: pasteable.YAML(map[string]any{"ports": ports}), Instead: fixed,
 	}
 }

@@ -116,6 +116,9 @@ func Load(dir string) ([]*Fixture, error) {
 		if f.Why == "" {
 			return nil, fmt.Errorf("%s: say in \"why\" what the fixture proves", path)
 		}
+		if f.Request.Object == nil && f.Request.Pod == nil {
+			return nil, fmt.Errorf("%s: request needs an object or a pod; a deletion names in object what is deleted", path)
+		}
 		if !slices.ContainsFunc(outcomes[:], func(o string) bool { return strings.HasPrefix(f.Name, o) }) {
 			return nil, fmt.Errorf("%s: the name has to start with one of %s", path, strings.Join(outcomes[:], ", "))
 		}

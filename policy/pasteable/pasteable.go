@@ -1,4 +1,5 @@
-package guardrails
+// Package pasteable writes objects as YAML that people paste into their manifests.
+package pasteable
 
 import (
 	"bytes"
@@ -9,9 +10,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// paste writes v as YAML that can be pasted into a manifest: fields in the order in which people write them, and the
-// small ones on one line.
-func paste(v any) string {
+// YAML writes v as YAML that can be pasted into a manifest: fields in the order in which people write them, and the small
+// ones on one line. It is empty for what JSON cannot hold.
+func YAML(v any) string {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return ""
@@ -22,7 +23,7 @@ func paste(v any) string {
 	return pasteQuoted(data)
 }
 
-// pasteQuoted is paste for any JSON, by the library.
+// pasteQuoted is YAML for any JSON, by the library.
 func pasteQuoted(data []byte) string {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil || len(doc.Content) != 1 {

@@ -1,4 +1,4 @@
-package guardrails
+package pasteable
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ type member struct {
 // way without quotes. Nearly all that guardrails paste is; the rest is left to the library, which takes many times as long.
 type plainReader struct{ rest []byte }
 
-// pastePlain is paste for such JSON; ok is false for any other.
+// pastePlain is YAML for such JSON; ok is false for any other.
 func pastePlain(data []byte) (text string, ok bool) {
 	r := plainReader{data}
 	root, ok := r.value()

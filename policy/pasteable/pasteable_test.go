@@ -1,8 +1,10 @@
-package guardrails
+package pasteable
 
 import (
 	"encoding/json"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,7 +39,7 @@ func TestPasteRoundTrips(t *testing.T) {
 			}},
 		},
 	}
-	text := paste(want)
+	text := YAML(want)
 	var got networkingv1.NetworkPolicy
 	if err := yaml.UnmarshalStrict([]byte(text), &got); err != nil {
 		t.Fatalf("%v\n%s", err, text)
@@ -60,7 +62,7 @@ func TestPasteReadsLikeAManifest(t *testing.T) {
     podSelector: {matchLabels: {k8s-app: kube-dns}}
   ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
 `
-	if diff := cmp.Diff(want, paste([]networkingv1.NetworkPolicyEgressRule{dns})); diff != "" {
+	if diff := cmp.Diff(want, YAML([]networkingv1.NetworkPolicyEgressRule{dns})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -177,4 +179,29 @@ func randomPaste(rng *rand.Rand) any {
 		return map[string]any{"spec": []string{word(), word()}, word(): map[string]string{}, "ports": np.Spec.Egress}
 	}
 	return np
+}
+
+func policyPort(protocol corev1.Protocol, number uint16) networkingv1.NetworkPolicyPort {
+	port := intstr.FromInt32(int32(number))
+	return networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: &port}
+}
+
+// seedVariable sets the seed of random tests, to repeat one that failed.
+const seedVariable = "BULKHEAD_SEED"
+
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64()
+	if s := os.Getenv(seedVariable); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("%s: %v: set a number", seedVariable, err)
+		}
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("repeat with %s=%d", seedVariable, seed)
+		}
+	})
+	return rand.New(rand.NewPCG(seed, 0))
 }
