@@ -16,6 +16,8 @@ type Coverage struct {
 	// Foreign are by netpol.Direction the rules that can match peers in other namespaces: rules of policies that isolate in
 	// that direction, without peers or with a peer that has a namespaceSelector.
 	Foreign [2][]RuleRef
+	// ForeignKeys are the label keys by which the Foreign rules tell pods apart, sorted.
+	ForeignKeys []string
 	// Open are by netpol.Direction the indexes of the workloads that no policy isolates in that direction, those on the
 	// host network among them.
 	Open [2][]int32
@@ -64,10 +66,13 @@ func Cover(policies []*netpol.Policy, workloads []*Workload) *Coverage {
 			for j := range p.Rules[d] {
 				if r := &p.Rules[d][j]; r.Foreign() {
 					c.Foreign[d] = append(c.Foreign[d], RuleRef{int32(i), r})
+					c.ForeignKeys = appendPodKeys(c.ForeignKeys, r)
 				}
 			}
 		}
 	}
+	slices.Sort(c.ForeignKeys)
+	c.ForeignKeys = slices.Compact(c.ForeignKeys)
 	for at, w := range workloads {
 		covered := Covered{Workload: w}
 		e := w.Endpoint(nil) // a policy selects by the pod's own labels alone
@@ -88,6 +93,16 @@ func Cover(policies []*netpol.Policy, workloads []*Workload) *Coverage {
 		c.Workloads = append(c.Workloads, covered)
 	}
 	return c
+}
+
+// appendPodKeys adds the label keys that the podSelectors of the rule's peers read.
+func appendPodKeys(to []string, r *netpol.Rule) []string {
+	for i := range r.Peers {
+		if pods := r.Peers[i].Pods; pods != nil {
+			to = append(to, pods.Keys()...)
+		}
+	}
+	return to
 }
 
 // Owner is what made pods of a workload.

@@ -39,7 +39,11 @@ func policiesRead(c *policy.Change, key string, instead labels.Set) bool {
 		return false // most labels are nobody's, and the policies of all namespaces are many
 	}
 	for n := range c.After.All() {
-		for _, rules := range c.After.Coverage(n).Foreign {
+		coverage := c.After.Coverage(n)
+		if _, read := slices.BinarySearch(coverage.ForeignKeys, key); !read {
+			continue
+		}
+		for _, rules := range coverage.Foreign {
 			for _, r := range rules {
 				if peersTell(r.Rule.Peers, n.Name, e, tells) {
 					return true
