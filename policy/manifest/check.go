@@ -8,7 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -18,7 +18,7 @@ func (p *part) checkMeta(k kind, obj metav1.Object) {
 	if name := obj.GetName(); name == "" {
 		p.bad("metadata", fmt.Sprintf("%s has no metadata.name; give it one", k.name))
 	} else if k.group == rbacv1.GroupName { // "system:node" is a good name there
-		for _, problem := range path.IsValidPathSegmentName(name) {
+		for _, problem := range content.IsPathSegmentName(name) {
 			p.invalid("metadata.name", name, problem)
 		}
 	} else {

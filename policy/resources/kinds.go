@@ -36,25 +36,25 @@ type Kind struct {
 // Kinds lists them all. It is a function so that nothing can change the list.
 func Kinds() []Kind {
 	return []Kind{
-		namespaced(cluster.Ingresses, "Ingress", "v1", func() metav1.Object { return &networkingv1.Ingress{} }),
-		clusterScoped(cluster.IngressClasses, "IngressClass", "v1", func() metav1.Object { return &networkingv1.IngressClass{} }),
-		beta(namespaced(cluster.HTTPRoutes, "HTTPRoute", "v1", func() metav1.Object { return &gatewayv1.HTTPRoute{} })),
-		beta(namespaced(cluster.Gateways, "Gateway", "v1", func() metav1.Object { return &gatewayv1.Gateway{} })),
-		beta(clusterScoped(cluster.GatewayClasses, "GatewayClass", "v1", func() metav1.Object { return &gatewayv1.GatewayClass{} })),
-		namespaced(cluster.ServiceMonitors, "ServiceMonitor", "v1", func() metav1.Object { return &monitoringv1.ServiceMonitor{} }),
-		namespaced(cluster.PodMonitors, "PodMonitor", "v1", func() metav1.Object { return &monitoringv1.PodMonitor{} }),
-		clusterScoped(cluster.ValidatingWebhookConfigurations, "ValidatingWebhookConfiguration", "v1",
+		namespaced(cluster.Ingresses, "Ingress", func() metav1.Object { return &networkingv1.Ingress{} }),
+		clusterScoped(cluster.IngressClasses, "IngressClass", func() metav1.Object { return &networkingv1.IngressClass{} }),
+		beta(namespaced(cluster.HTTPRoutes, "HTTPRoute", func() metav1.Object { return &gatewayv1.HTTPRoute{} })),
+		beta(namespaced(cluster.Gateways, "Gateway", func() metav1.Object { return &gatewayv1.Gateway{} })),
+		beta(clusterScoped(cluster.GatewayClasses, "GatewayClass", func() metav1.Object { return &gatewayv1.GatewayClass{} })),
+		namespaced(cluster.ServiceMonitors, "ServiceMonitor", func() metav1.Object { return &monitoringv1.ServiceMonitor{} }),
+		namespaced(cluster.PodMonitors, "PodMonitor", func() metav1.Object { return &monitoringv1.PodMonitor{} }),
+		clusterScoped(cluster.ValidatingWebhookConfigurations, "ValidatingWebhookConfiguration",
 			func() metav1.Object { return &admissionregistrationv1.ValidatingWebhookConfiguration{} }),
-		clusterScoped(cluster.MutatingWebhookConfigurations, "MutatingWebhookConfiguration", "v1",
+		clusterScoped(cluster.MutatingWebhookConfigurations, "MutatingWebhookConfiguration",
 			func() metav1.Object { return &admissionregistrationv1.MutatingWebhookConfiguration{} }),
-		clusterScoped(cluster.APIServices, "APIService", "v1", func() metav1.Object { return &apiregistrationv1.APIService{} }),
-		namespaced(cluster.Issuers, "Issuer", "v1", func() metav1.Object { return &certmanagerv1.Issuer{} }),
-		clusterScoped(cluster.ClusterIssuers, "ClusterIssuer", "v1", func() metav1.Object { return &certmanagerv1.ClusterIssuer{} }),
+		clusterScoped(cluster.APIServices, "APIService", func() metav1.Object { return &apiregistrationv1.APIService{} }),
+		namespaced(cluster.Issuers, "Issuer", func() metav1.Object { return &certmanagerv1.Issuer{} }),
+		clusterScoped(cluster.ClusterIssuers, "ClusterIssuer", func() metav1.Object { return &certmanagerv1.ClusterIssuer{} }),
 		apiServerSlices(),
-		clusterScoped(cluster.Nodes, "Node", "v1", func() metav1.Object { return &corev1.Node{} }),
-		clusterScoped(cluster.ServiceCIDRs, "ServiceCIDR", "v1", func() metav1.Object { return &networkingv1.ServiceCIDR{} }),
-		namespaced(cluster.RoleBindings, "RoleBinding", "v1", func() metav1.Object { return &rbacv1.RoleBinding{} }),
-		clusterScoped(cluster.ClusterRoleBindings, "ClusterRoleBinding", "v1", func() metav1.Object { return &rbacv1.ClusterRoleBinding{} }),
+		clusterScoped(cluster.Nodes, "Node", func() metav1.Object { return &corev1.Node{} }),
+		clusterScoped(cluster.ServiceCIDRs, "ServiceCIDR", func() metav1.Object { return &networkingv1.ServiceCIDR{} }),
+		namespaced(cluster.RoleBindings, "RoleBinding", func() metav1.Object { return &rbacv1.RoleBinding{} }),
+		clusterScoped(cluster.ClusterRoleBindings, "ClusterRoleBinding", func() metav1.Object { return &rbacv1.ClusterRoleBinding{} }),
 	}
 }
 
@@ -66,7 +66,7 @@ func beta(k Kind) Kind {
 
 // apiServerSlices narrows EndpointSlices to those of the API server itself: a large cluster's others change all day.
 func apiServerSlices() Kind {
-	k := namespaced(cluster.EndpointSlices, "EndpointSlice", "v1", func() metav1.Object { return &discoveryv1.EndpointSlice{} })
+	k := namespaced(cluster.EndpointSlices, "EndpointSlice", func() metav1.Object { return &discoveryv1.EndpointSlice{} })
 	k.Namespace, k.Labels = metav1.NamespaceDefault, discoveryv1.LabelServiceName+"="+apiServerService
 	return k
 }
@@ -74,12 +74,12 @@ func apiServerSlices() Kind {
 // apiServerService is the Service in front of the API servers, in the namespace default.
 const apiServerService = "kubernetes"
 
-func namespaced(r cluster.Resource, kind, version string, make func() metav1.Object) Kind {
-	return Kind{Resource: r, Kind: kind, GroupVersionResource: schema.ParseGroupResource(string(r)).WithVersion(version), New: make}
+func namespaced(r cluster.Resource, kind string, make func() metav1.Object) Kind {
+	return Kind{Resource: r, Kind: kind, GroupVersionResource: schema.ParseGroupResource(string(r)).WithVersion("v1"), New: make}
 }
 
-func clusterScoped(r cluster.Resource, kind, version string, make func() metav1.Object) Kind {
-	k := namespaced(r, kind, version, make)
+func clusterScoped(r cluster.Resource, kind string, make func() metav1.Object) Kind {
+	k := namespaced(r, kind, make)
 	k.ClusterScoped = true
 	return k
 }

@@ -21,7 +21,7 @@ func podMonitor(o *monitoringv1.PodMonitor) *cluster.Extra {
 	var endpoints []cluster.MonitorEndpoint
 	for i := range o.Spec.PodMetricsEndpoints {
 		e := &o.Spec.PodMetricsEndpoints[i]
-		target := e.TargetPort
+		target := e.TargetPort //nolint:staticcheck // deprecated, and in use all the same
 		if e.PortNumber != nil {
 			number := intstr.FromInt32(*e.PortNumber)
 			target = &number
