@@ -251,7 +251,7 @@ func (w *world) reportSkipped(to io.Writer, prefix string) {
 		}
 	}
 	if total > 0 {
-		fmt.Fprintf(to, prefix+"skipped %s of %s that NetworkPolicy does not concern: %s\n",
+		fmt.Fprintf(to, prefix+"skipped %s of %s that bulkhead does not read: %s\n",
 			plural(total, "object", "objects"), plural(len(kinds), "kind", "kinds"), strings.Join(kinds, ", "))
 	}
 }
