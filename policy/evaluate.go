@@ -125,6 +125,9 @@ func actionOf(cfg *config.Config, g *Guardrail, c *Change, v *Violation) config.
 	if !c.Rollout && (c.Trigger == TemplateWrite || g.LiveOnly && !v.Live) {
 		action = config.AtMost(action, config.Warn)
 	}
+	if g.AtMost != "" {
+		action = config.AtMost(action, g.AtMost)
+	}
 	if c.Cap != "" {
 		action = config.AtMost(action, c.Cap)
 	}

@@ -107,3 +107,17 @@ func TestNeedRights(t *testing.T) {
 		}
 	}
 }
+
+// TestNeedDroppedBeforeItsAnswer reloads the config before the first question: the first snapshot does not wait for what nobody
+// needs any more.
+func TestNeedDroppedBeforeItsAnswer(t *testing.T) {
+	a := newTierAPI(t)
+	a.install("httproutes")
+	w, _ := tierWatchOf(t, a)
+	w.store.SetNeeds([]cluster.Resource{cluster.HTTPRoutes})
+	w = newOptionalWatch(w.store, a.client(), w.objects, oftenEnough)
+	w.store.SetNeeds(nil)
+	go w.store.Run(t.Context())
+	go w.run(t.Context())
+	<-w.store.Ready()
+}

@@ -33,6 +33,7 @@ type optionalWatch struct {
 	every     time.Duration
 	running   map[string]*optionalReflector // by resource
 	said      map[string]string             // by resource, what kept it from being watched when it was last tried
+	awaited   []string                      // the resources for which the first snapshot waits, until the first poll
 }
 
 // optionalReflector is the watch of one kind. It ends by itself where the API server has the kind no longer.
@@ -53,11 +54,14 @@ func (r *optionalReflector) ended() bool {
 // newOptionalWatch makes the store wait for the API server's first answer about each wanted kind, whatever that is. objects
 // reads over the same connection as client.
 func newOptionalWatch(s *Store, client kubernetes.Interface, objects dynamic.Interface, every time.Duration) *optionalWatch {
+	var awaited []string
 	for _, f := range s.optionalFeeds() {
 		s.await(f.name())
+		awaited = append(awaited, f.name())
 	}
 	return &optionalWatch{
-		store: s, client: client, discovery: discovery.ToDiscoveryInterfaceWithContext(client.Discovery()), objects: objects,
+		awaited: awaited,
+		store:   s, client: client, discovery: discovery.ToDiscoveryInterfaceWithContext(client.Discovery()), objects: objects,
 		every: every, running: map[string]*optionalReflector{}, said: map[string]string{},
 	}
 }
@@ -104,6 +108,12 @@ func (w *optionalWatch) poll(ctx context.Context) {
 			w.store.settle(f.name())
 		}
 	}
+	for _, name := range w.awaited {
+		if !wanted[name] { // a reload of the config came before the first answer
+			w.store.settle(name)
+		}
+	}
+	w.awaited = nil
 	for name, r := range w.running {
 		if !wanted[name] {
 			r.stop()

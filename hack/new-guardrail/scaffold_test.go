@@ -135,7 +135,7 @@ func TestScaffoldRefuses(t *testing.T) {
 		"dns-windows":           "use another last word",
 		"dns-linux-arm64":       "use another last word",
 		"dns-cut":               `guardrail "dns-cut" is there already, in `,
-		"paste":                 "its Go name paste is taken in ",
+		"reads":                 "its Go name reads is taken in ",
 		"all":                   "all.go exists already",
 	} {
 		if _, err := scaffold(root, slug); err == nil || !strings.Contains(err.Error(), want) {

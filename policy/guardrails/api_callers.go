@@ -18,7 +18,7 @@ type apiCallers struct {
 	addresses [2][]netpol.Endpoint
 	// agents are the pods through which hosted API servers tunnel their calls; where there are any, the calls come from them.
 	agents []netpol.Endpoint
-	// podRanges are those of the nodes: an overlay gives what a node itself sends an address of these.
+	// podRanges are those of the network: an overlay gives what a node itself sends an address of these.
 	podRanges []netip.Prefix
 	// local says that the API server runs on the only node: a pod's own node always reaches it.
 	local bool
@@ -44,9 +44,9 @@ func apiCallersOf(s *cluster.Snapshot) apiCallers {
 			a.agents = append(a.agents, s.Endpoint(w))
 		}
 	}
+	a.podRanges = s.Network().PodRanges
 	nodes := s.Nodes()
 	for _, n := range nodes {
-		a.podRanges = append(a.podRanges, n.PodRanges...)
 		hosts := n.ControlPlane || slices.ContainsFunc(n.Addresses, func(x netip.Addr) bool { return slices.Contains(addresses, x) })
 		a.local = len(nodes) == 1 && hosts
 		if hosts || onNodes {

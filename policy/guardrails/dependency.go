@@ -88,10 +88,7 @@ func (x *dependencies) side(w *cluster.Workload, d netpol.Direction) *policy.Cov
 // mayHoldPods reports whether the block has addresses that pods may have, remembered: a large cluster has thousands of ranges.
 func (x *dependencies) mayHoldPods(b *netpol.IPBlock) bool {
 	if x.podRanges == nil {
-		for _, n := range x.c.After.Nodes() {
-			x.podRanges = append(x.podRanges, n.PodRanges...)
-		}
-		if len(x.podRanges) == 0 {
+		if x.podRanges = x.c.After.Network().PodRanges; len(x.podRanges) == 0 {
 			x.podRanges = privateRanges()
 		}
 	}

@@ -17,6 +17,7 @@ var dependencyCut = policy.Guardrail{
 	Summary:       "pods lose a Service that their environment or arguments name",
 	On:            []policy.Trigger{policy.PolicyWrite, policy.PolicyDelete, policy.PodWrite, policy.TemplateWrite},
 	Needs:         []cluster.Resource{cluster.Nodes},
+	AtMost:        config.Warn,
 	DefaultAction: config.Warn,
 	LiveOnly:      true,
 	Check:         checkDependencyCut,

@@ -16,6 +16,7 @@ var dnsPortUsed = policy.Guardrail{
 	Slug:          "dns-port",
 	Summary:       "a DNS rule has the Service's port where the resolver's pods listen on another one",
 	On:            []policy.Trigger{policy.PolicyWrite},
+	Needs:         []cluster.Resource{cluster.Nodes}, // their version tells the plugin of some distributions
 	DefaultAction: config.Warn,
 	LiveOnly:      true, // and no violation is Live
 	Check:         checkDNSPort,

@@ -19,6 +19,7 @@ var endPort = policy.Guardrail{
 	Slug:          "endport",
 	Summary:       "a range of ports that the network plugin does not support",
 	On:            []policy.Trigger{policy.PolicyWrite},
+	Needs:         []cluster.Resource{cluster.Nodes}, // their version tells the plugin of some distributions
 	DefaultAction: config.Warn,
 	LiveOnly:      true, // and no violation is Live
 	Check:         checkEndPort,

@@ -28,7 +28,8 @@ that lets them in by their labels lets nobody in.`,
 		Judged: `The policy's ` + "`podSelector`" + ` and each selector peer, in the directions that ` + "`policyTypes`" + ` names, against the live pods
 and the pod templates of the namespaces that they mean: are there any, and do all of them use the host's network? One other pod
 among them is enough to say nothing. Left alone are rules for port 53 alone where the resolver's pods are known, and what the
-stored policy had already. It never denies, as plugins differ; set ` + "`pluginMatches`" + ` where yours matches such pods. A policy whose
+stored policy had already. It never denies, as plugins differ: where the plugin is known, the words name it. Set ` + "`pluginMatches`" + `
+where yours matches such pods. A policy whose
 selectors would take more than 200,000 comparisons is not judged to the end.`,
 		Bad: `# the pods of ingress-nginx run with hostNetwork: true
 apiVersion: networking.k8s.io/v1
@@ -61,8 +62,13 @@ type hostNetworkPeerParameters struct {
 }
 
 func checkHostNetworkPeer(c *policy.Change, parameters any) []policy.Violation {
-	if parameters.(*hostNetworkPeerParameters).PluginMatches {
+	n := c.After.Network()
+	if parameters.(*hostNetworkPeerParameters).PluginMatches || n.HostNetworkPods == cluster.Yes {
 		return nil
+	}
+	isolate, match := "most CNIs never isolate", "most CNIs never match"
+	if n.HostNetworkPods == cluster.No {
+		isolate, match = n.Name()+" never isolates", n.Name()+" never matches"
 	}
 	var out []policy.Violation
 	budget := maxLookedAt
@@ -71,7 +77,7 @@ func checkHostNetworkPeer(c *policy.Change, parameters any) []policy.Violation {
 		if found := onlyOnHosts(c, own, &budget); len(found) > 0 {
 			out = append(out, policy.Violation{
 				Field: "spec.podSelector", Affected: policy.Affect(found), Headline: "a policy would apply to no pod",
-				Detail: fmt.Sprintf("podSelector matches only hostNetwork pods (%s); most CNIs never isolate them", hostPods(found)),
+				Detail: fmt.Sprintf("podSelector matches only hostNetwork pods (%s); %s them", hostPods(found), isolate),
 			})
 		}
 	}
@@ -87,7 +93,7 @@ func checkHostNetworkPeer(c *policy.Change, parameters any) []policy.Violation {
 		if tellsNumbers(c, at.peer) {
 			count = " (" + hostPods(found) + ")"
 		}
-		says := fmt.Sprintf("matches only hostNetwork pods%s; most CNIs never match them, use ipBlock", count)
+		says := fmt.Sprintf("matches only hostNetwork pods%s; %s them, use ipBlock", count, match)
 		out = append(out, policy.Violation{
 			Field: "spec." + at.String(), Headline: "a peer would match no pod", Detail: at.String() + " " + says, Reason: says,
 		})

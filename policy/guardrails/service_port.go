@@ -20,6 +20,7 @@ var servicePortUsed = policy.Guardrail{
 	Slug:          "service-port",
 	Summary:       "a rule has a Service's port where its pods listen on another one",
 	On:            []policy.Trigger{policy.PolicyWrite},
+	Needs:         []cluster.Resource{cluster.Nodes}, // their version tells the plugin of some distributions
 	DefaultAction: config.Warn,
 	NewParameters: func() any { return &servicePortParameters{} },
 	Check:         checkServicePort,

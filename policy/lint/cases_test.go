@@ -16,24 +16,12 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/manifest"
 )
 
-// coming lists the guardrails of the catalogue that cases and sets may speak of before they exist. What a case wants of one
-// of them counts from the day that guardrails.All has it.
-func coming() []string {
-	return []string{
-		"acme-solver-cut", "apiserver-cut", "cni-inert", "dependency-cut", "dns-port", "dns-resolver", "endport", "gateway-cut",
-		"ipblock-in-cluster", "ipblock-snat", "scrape-cut", "webhook-cut",
-	}
-}
-
-// exists reports whether the guardrail is there. It fails for one that neither is there nor will be: a slip in its slug
-// would otherwise never be noticed.
-func exists(t *testing.T, slug string) bool {
+// exists fails for what is no guardrail: a slip in a slug would otherwise never be noticed.
+func exists(t *testing.T, slug string) {
 	t.Helper()
-	there := slices.ContainsFunc(guardrails.All(), func(g policy.Guardrail) bool { return g.Slug == slug })
-	if !there && !slices.Contains(coming(), slug) {
+	if !slices.ContainsFunc(guardrails.All(), func(g policy.Guardrail) bool { return g.Slug == slug }) {
 		t.Fatalf("%q is no guardrail", slug)
 	}
-	return there
 }
 
 // lintCase is one file of testdata/cases: what somebody wants to apply and what an expert would say about it. The text before
@@ -43,14 +31,12 @@ func exists(t *testing.T, slug string) bool {
 //	old/*.yaml   the cluster that they are laid over; without any the manifests are judged by themselves
 //	prune        empty; what old has and new has not is deleted
 //	config       lines of a BulkheadConfig beside apiVersion and kind
-//	needs        guardrails that the config names: without them the case has to wait
 //	skipped      the kinds that are read and do not matter, in the order of the alphabet; default: any
 //	want         one finding a line: Deny dns-cut NetworkPolicy shop/deny: and the first words
 type lintCase struct {
 	name, why  string
 	in         *lint.Input
 	want       []string
-	needs      []string
 	notSkipped string
 }
 
@@ -76,8 +62,6 @@ func loadCase(t *testing.T, path string) *lintCase {
 			prune = true
 		case "config":
 			lines = string(f.Data)
-		case "needs":
-			out.needs = strings.Fields(text)
 		case "skipped":
 			skipped = text
 		case "want":
@@ -91,11 +75,6 @@ func loadCase(t *testing.T, path string) *lintCase {
 	}
 	if out.why == "" || readers["new"] == nil || !hasWant {
 		t.Fatal("a case says why, has manifests below new/ and says what is wanted")
-	}
-	for _, slug := range out.needs {
-		if !exists(t, slug) {
-			t.Skipf("%s is still to come", slug)
-		}
 	}
 	out.in = &lint.Input{Config: settings(t, lines), Guardrails: guardrails.All(), Alone: readers["old"] == nil, Prune: prune, Groups: readers["new"].Groups()}
 	for folder, to := range map[string]*[]manifest.Object{"new": &out.in.Objects, "old": &out.in.Base} {
@@ -160,9 +139,7 @@ func wanted(t *testing.T, lines []string, r *lint.Report) []string {
 	for _, line := range lines {
 		_, rest, _ := strings.Cut(line, " ")
 		slug, _, _ := strings.Cut(rest, " ")
-		if !exists(t, slug) {
-			continue
-		}
+		exists(t, slug)
 		if i := slices.IndexFunc(got, func(s string) bool { return strings.HasPrefix(s, line) }); i >= 0 {
 			line, got = got[i], slices.Delete(slices.Clone(got), i, i+1)
 		}

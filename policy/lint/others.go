@@ -58,7 +58,7 @@ func (j *judge) otherChange(final *cluster.Snapshot, o *manifest.Object) *policy
 // sameToPolicies reports whether no guardrail can tell the two apart.
 func sameToPolicies(a, b *cluster.Workload) bool {
 	return maps.Equal(a.Labels, b.Labels) && a.HostNetwork == b.HostNetwork && a.DNSPolicy == b.DNSPolicy &&
-		slices.Equal(a.Ports, b.Ports)
+		slices.Equal(a.Ports, b.Ports) && a.SameUse(b)
 }
 
 // ofCluster judges the cluster itself, once: with the first policy that the manifests create. What was so before an update is

@@ -94,9 +94,8 @@ func justified(t *testing.T) map[warning]bool {
 		if out[w] {
 			t.Errorf("two rows for %+v", w)
 		}
-		if exists(t, w.guardrail) {
-			out[w] = true
-		}
+		exists(t, w.guardrail)
+		out[w] = true
 	}
 	return out
 }
