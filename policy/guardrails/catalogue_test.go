@@ -1,9 +1,14 @@
 package guardrails
 
 import (
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
@@ -120,4 +125,38 @@ func (row catalogued) matches(g *policy.Guardrail) bool {
 	// What only warns may be bounded to warn about templates as well; that changes nothing until a config makes it deny.
 	liveOnly := g.LiveOnly == (row.action == "D*") || row.action != "D" && row.action != "D*"
 	return slices.Equal(got, on) && g.DefaultAction == actions[row.action] && liveOnly
+}
+
+// TestRightsAreDocumented: whoever grants rights finds all that a guardrail needs, and no more.
+func TestRightsAreDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string][]string{}
+	row := regexp.MustCompile("^\\| `([a-z-]+)` \\| (.*) \\|$")
+	resource := regexp.MustCompile("`([a-z]+)`")
+	_, table, _ := strings.Cut(string(data), "| guardrail | resources, to list and watch |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for line := range strings.SplitSeq(table, "\n") {
+		if m := row.FindStringSubmatch(line); m != nil {
+			for _, r := range resource.FindAllStringSubmatch(m[2], -1) {
+				if r[1] != "default" { // a namespace
+					documented[m[1]] = append(documented[m[1]], r[1])
+				}
+			}
+			slices.Sort(documented[m[1]])
+		}
+	}
+	needed := map[string][]string{}
+	for _, g := range All() {
+		for _, r := range g.Needs {
+			name, _, _ := strings.Cut(string(r), ".")
+			needed[g.Slug] = append(needed[g.Slug], name)
+		}
+		slices.Sort(needed[g.Slug])
+	}
+	if diff := cmp.Diff(needed, documented, cmpopts.EquateEmpty(), cmpopts.IgnoreMapEntries(func(_ string, l []string) bool { return len(l) == 0 })); diff != "" {
+		t.Errorf("docs/operations.md (-needed +documented):\n%s", diff)
+	}
 }
