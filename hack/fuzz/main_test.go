@@ -8,7 +8,7 @@ func TestOnlyLate(t *testing.T) {
 		late: true,
 		"fuzz: elapsed: 3s\n--- FAIL: FuzzLift (3.17s)\n    --- FAIL: FuzzLift (0.00s)\n        lift_test.go:9: context deadline exceeded\n" +
 			"    Failing input written to testdata/fuzz/FuzzLift/1\nFAIL\n": false,
-		late + "    Failing input written to testdata/fuzz/FuzzLift/1\n": false,
+		late + "    Failing input written to testdata/fuzz/FuzzLift/1\n":            false,
 		"--- FAIL: FuzzLift (30.17s)\n    panic: context deadline exceeded\nFAIL\n": false,
 		"": false,
 	} {
