@@ -68,11 +68,11 @@ func Governed(p *corev1.Pod) bool {
 
 // WorkloadOf gives p as a workload of its own, with all of its labels.
 func WorkloadOf(p *corev1.Pod) *Workload {
-	o, u := ownerOf(p), usesOf(p.Annotations, &p.Spec, p.UID == "")
+	o, u := ownerOf(p), unique.Make(usesOf(p.Annotations, &p.Spec, p.UID == ""))
 	w := &Workload{
 		Namespace: p.Namespace, Kind: o.kind, Name: o.name,
 		Labels: labels.Set(p.Labels), Ports: decodePorts(encodePorts(&p.Spec)),
-		HostNetwork: p.Spec.HostNetwork, DNSPolicy: p.Spec.DNSPolicy, made: &u,
+		HostNetwork: p.Spec.HostNetwork, DNSPolicy: p.Spec.DNSPolicy, made: u,
 	}
 	if Governed(p) {
 		w.Pods = 1
@@ -82,10 +82,10 @@ func WorkloadOf(p *corev1.Pod) *Workload {
 
 // Workload gives p as a workload of its own, with all of its labels.
 func (p *Pod) Workload() *Workload {
-	s, o, u := p.shape.Value(), p.variant.owner.Value(), p.variant.uses.Value()
+	s, o, u := p.shape.Value(), p.variant.owner.Value(), p.variant.uses
 	w := &Workload{
 		Namespace: p.Namespace, Kind: o.kind, Name: o.name, Labels: labels.Set{}, Ports: decodePorts(s.ports),
-		HostNetwork: s.hostNetwork, DNSPolicy: s.dnsPolicy, made: &u,
+		HostNetwork: s.hostNetwork, DNSPolicy: s.dnsPolicy, made: u,
 	}
 	decodeLabels(s.labels, w.Labels)
 	decodeLabels(p.variant.labels.Value(), w.Labels)

@@ -26,14 +26,13 @@ type Service struct {
 	ExternalLocal bool
 	// Direct says that its load balancer sends connections to the pods and not to nodes.
 	Direct bool
-	// Labels of the Service itself, which ServiceMonitors select by.
-	Labels labels.Set
 	// Scraped says that the annotation prometheus.io/scrape asks for scrapes, and ScrapePort on which port; 0 is all of them.
 	Scraped    bool
 	ScrapePort uint16
 	// External says that the Service takes connections from outside the cluster: a load balancer, a node port, or
 	// addresses of its own outside. Source: core/v1 ServiceSpec.type and externalIPs.
 	External bool
+	labels   string // see Labels
 	// dns marks a Service that labels or name make out as the cluster's resolver; lower is better, 0 is none.
 	dns int
 }
@@ -63,10 +62,19 @@ func (p ServicePort) TargetPort(w *Workload) uint16 {
 	return 0
 }
 
+// Labels gives the labels of the Service itself, which ServiceMonitors select by. They are few that ask, and many that have
+// them, so they are kept in one piece.
+func (s *Service) Labels() labels.Set {
+	out := labels.Set{}
+	decodeLabels(s.labels, out)
+	return out
+}
+
 // ServiceOf keeps of s what the snapshot needs.
 func ServiceOf(s *corev1.Service) *Service {
 	out := &Service{Namespace: unique.Make(s.Namespace).Value(), Name: s.Name, Selector: packed(s.Spec.Selector), dns: dnsRank(s)}
-	out.Type, out.ExternalLocal, out.Labels = s.Spec.Type, s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal, packed(s.Labels)
+	out.Type, out.ExternalLocal = s.Spec.Type, s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+	out.labels = encodeLabels(s.Labels, func(string) bool { return true })
 	out.Direct = direct(s.Annotations)
 	out.Headless = s.Spec.ClusterIP == corev1.ClusterIPNone
 	out.Scraped, out.ScrapePort = scrapeAnnotations(s.Annotations)

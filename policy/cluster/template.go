@@ -59,12 +59,12 @@ func TemplateOf(obj any) (t *Template, ok bool) {
 
 // NewTemplate keeps of an object of the kind what the snapshot needs, as TemplateOf does.
 func NewTemplate(kind string, meta *metav1.ObjectMeta, spec *corev1.PodTemplateSpec) *Template {
-	u := usesOf(spec.Annotations, &spec.Spec, true)
+	u := unique.Make(usesOf(spec.Annotations, &spec.Spec, true))
 	t := &Template{
 		Workload: &Workload{
 			Namespace: unique.Make(meta.Namespace).Value(), Kind: kind, Name: meta.Name,
 			Labels: packed(spec.Labels), Ports: decodePorts(encodePorts(&spec.Spec)),
-			HostNetwork: spec.Spec.HostNetwork, DNSPolicy: spec.Spec.DNSPolicy, Template: true, made: &u,
+			HostNetwork: spec.Spec.HostNetwork, DNSPolicy: spec.Spec.DNSPolicy, Template: true, made: u,
 		},
 	}
 	if maker := metav1.GetControllerOfNoCopy(meta); maker != nil {
@@ -83,7 +83,7 @@ func (t *Template) equal(other *Template) bool {
 	a, b := t.Workload, other.Workload
 	return t.Controlled == other.Controlled && t.asked == other.asked && slices.Equal(t.localDNS, other.localDNS) && slices.Equal(t.agents, other.agents) && a.Namespace == b.Namespace &&
 		a.Kind == b.Kind && a.Name == b.Name && maps.Equal(a.Labels, b.Labels) && slices.Equal(a.Ports, b.Ports) &&
-		a.HostNetwork == b.HostNetwork && a.DNSPolicy == b.DNSPolicy && *a.made == *b.made
+		a.HostNetwork == b.HostNetwork && a.DNSPolicy == b.DNSPolicy && a.made == b.made
 }
 
 // Pod gives a pod that the template makes, as Kubernetes would make it.
@@ -95,8 +95,8 @@ func (w *Workload) Pod(name string) *Pod {
 		}),
 		variant: variant{labels: unique.Make(encodeLabels(w.Labels, PerPodKey)), owner: unique.Make(owner{w.Kind, w.Name})},
 	}
-	if w.made != nil {
-		p.variant.uses = unique.Make(*w.made)
+	if w.made != (unique.Handle[uses]{}) {
+		p.variant.uses = w.made
 	} else {
 		p.variant.uses = unique.Make(uses{account: defaultAccount})
 	}

@@ -97,8 +97,8 @@ func (u uses) use() Use {
 // Uses gives what the workload's pods say of their connections. Pods that no policy can tell apart may differ in it; each
 // way is listed once, in a stable order.
 func (w *Workload) Uses() []Use {
-	if w.made != nil {
-		return []Use{w.made.use()}
+	if w.made != (unique.Handle[uses]{}) {
+		return []Use{w.made.Value().use()}
 	}
 	var distinct []unique.Handle[uses] // comparing those is cheap, and the pods of a large StatefulSet are a variant each
 	for _, v := range w.variants {
@@ -116,7 +116,7 @@ func (w *Workload) Uses() []Use {
 
 // SameUse reports whether both templates, or both single pods, say the same of their connections.
 func (w *Workload) SameUse(other *Workload) bool {
-	return w.made == nil && other.made == nil || w.made != nil && other.made != nil && *w.made == *other.made
+	return w.made == other.made
 }
 
 func compareUses(a, b uses) int {

@@ -37,8 +37,8 @@ type Workload struct {
 	Template bool
 
 	shape    unique.Handle[shape]
-	variants []variantCount // in no order; none for a template
-	made     *uses          // of a template, or of a pod by itself
+	variants []variantCount      // in no order; none for a template
+	made     unique.Handle[uses] // of a template, or of a pod by itself
 	families families
 }
 

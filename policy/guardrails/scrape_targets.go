@@ -33,7 +33,7 @@ func scrapeTargetsIn(s *cluster.Snapshot, n *cluster.Namespace) *scrapeTargets {
 	for _, m := range s.Monitors(n.Name) {
 		of := monitored{Monitor: m}
 		for _, svc := range n.Services {
-			if m.Kind == serviceMonitor && m.Selector.Matches(svc.Labels) {
+			if m.Kind == serviceMonitor && m.Selector.Matches(svc.Labels()) {
 				of.services = append(of.services, svc)
 			}
 		}
