@@ -46,6 +46,7 @@ func newBenchOf(b *testing.B, scaled *policytest.Scaled) *bench {
 	if err := x.scaled.Fill(x.builder); err != nil {
 		b.Fatal(err)
 	}
+	x.scaled.FillBeside(x.builder)
 	x.snapshot = x.builder.Snapshot()
 	return x
 }

@@ -33,7 +33,7 @@ func NewBuilder(o Options) *Builder {
 		options: o, namespaces: map[string]*namespaceState{}, dirty: map[string]bool{}, foreign: map[string]int{},
 		tiers: map[string]*netpol.TierPolicy{}, extras: map[Resource]map[string]*Extra{}, changedExtras: map[Resource]bool{},
 	}
-	b.last = &Snapshot{options: o, index: &namespaceIndex{}}
+	b.last = &Snapshot{options: o, memo: &memo{}, index: &namespaceIndex{}}
 	b.last.resolver, b.last.network = findResolver(b.last), findNetwork(b.last)
 	return b
 }
@@ -175,6 +175,7 @@ func (b *Builder) Snapshot() *Snapshot {
 		return b.last
 	}
 	out := *b.last
+	out.memo = &memo{}
 	if b.retier {
 		out.tiers = netpol.NewTiers(slices.Collect(maps.Values(b.tiers)))
 	}

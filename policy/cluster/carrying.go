@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 	"sync"
@@ -27,9 +28,13 @@ func (s *Snapshot) Carrying(sets ...labels.Set) iter.Seq[*Namespace] {
 			}
 		}
 	}
+	for i := range wanted {
+		slices.Sort(wanted[i])
+	}
 	return func(yield func(*Namespace) bool) {
-		for n := range s.All() {
-			if slices.ContainsFunc(wanted, n.mayCarry) && !yield(n) {
+		names := s.where(fmt.Sprint("carrying ", wanted), func(n *Namespace) bool { return slices.ContainsFunc(wanted, n.mayCarry) })
+		for _, name := range names {
+			if n := s.Namespace(name); n != nil && !yield(n) {
 				return
 			}
 		}

@@ -103,6 +103,7 @@ func (s *Snapshot) WithContents(namespace string, c NamespaceContents) *Snapshot
 		n.Policies, n.groups, n.live = fresh.Policies, fresh.groups, fresh.live
 		n.ownKeys, n.splitKeys, n.pods, n.backends = fresh.ownKeys, fresh.splitKeys, fresh.pods, fresh.backends
 	})
+	out.memo = &memo{}
 	for _, p := range c.Policies {
 		out = out.withKeys(p)
 	}
@@ -145,5 +146,6 @@ func (s *Snapshot) movePod(p *Pod, by int) *Snapshot {
 	if !found {
 		return s
 	}
+	out.memo = &memo{}
 	return out
 }

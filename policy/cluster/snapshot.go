@@ -30,6 +30,7 @@ type Snapshot struct {
 	options  Options
 	tiers    *netpol.Tiers
 	extras   map[Resource]*extraSet
+	memo     *memo
 
 	// foreignKeys are the per-pod label keys on which some policy selects in namespaces other than its own.
 	foreignKeys map[string]bool

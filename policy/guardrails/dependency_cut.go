@@ -145,8 +145,8 @@ func (x *dependencies) clients(look func(w *cluster.Workload, wanted func(*clust
 	if len(behind) == 0 || !inNamespace(c.After.Namespace(c.Namespace)) {
 		return
 	}
-	for n := range c.After.All() {
-		if n.Name != c.Namespace && n.Mentions(c.Namespace) && !inNamespace(n) {
+	for n := range c.After.Mentioning(c.Namespace) {
+		if n.Name != c.Namespace && !inNamespace(n) {
 			return
 		}
 	}

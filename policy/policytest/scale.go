@@ -112,7 +112,7 @@ func template(namespace, name, component string) corev1.PodTemplateSpec {
 			"app": name, "tier": component, "app.kubernetes.io/name": name, "app.kubernetes.io/instance": namespace,
 			"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/version": "1.4.2",
 		}},
-		Spec: corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirst, Containers: []corev1.Container{{Name: name, Image: "example.com/" + name + ":1", Ports: []corev1.ContainerPort{
+		Spec: corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirst, Containers: []corev1.Container{{Name: name, Image: "example.com/" + name + ":1", Env: []corev1.EnvVar{{Name: "API_URL", Value: "http://api"}}, Ports: []corev1.ContainerPort{
 			{Name: "http", Protocol: corev1.ProtocolTCP, ContainerPort: 8080}, {Name: "metrics", Protocol: corev1.ProtocolTCP, ContainerPort: 9090},
 		}}}},
 	}
