@@ -81,6 +81,7 @@ func (s *suite) testFixtures(t *testing.T) {
 		missing[name] = true
 	}
 	var replays []*replay
+	own := 0
 	for _, f := range fixtures {
 		name := f.Guardrail + "/" + f.Name
 		if _, excepted := notReplayed[name]; excepted {
@@ -93,6 +94,7 @@ func (s *suite) testFixtures(t *testing.T) {
 		}
 		r := newReplay(t, f, w.resolver)
 		if slices.ContainsFunc(r.objects, ownKind) {
+			own++
 			continue
 		}
 		if s.plane == nil && slices.ContainsFunc(r.objects, broughtAlong) {
@@ -101,6 +103,7 @@ func (s *suite) testFixtures(t *testing.T) {
 		}
 		replays = append(replays, r)
 	}
+	t.Logf("%d fixtures are replayed; %d have objects of which this cluster has its own, %d are left out by name", len(replays), own, len(notReplayed))
 	for name := range missing {
 		t.Errorf("notReplayed names %s, which is no fixture any more", name)
 	}

@@ -175,7 +175,7 @@ func (b *Builder) Snapshot() *Snapshot {
 		return b.last
 	}
 	out := *b.last
-	out.memo = &memo{}
+	out.memo = b.last.memo.next(slices.Collect(maps.Keys(b.dirty)))
 	if b.retier {
 		out.tiers = netpol.NewTiers(slices.Collect(maps.Values(b.tiers)))
 	}

@@ -103,7 +103,7 @@ func (s *Snapshot) WithContents(namespace string, c NamespaceContents) *Snapshot
 		n.Policies, n.groups, n.live = fresh.Policies, fresh.groups, fresh.live
 		n.ownKeys, n.splitKeys, n.pods, n.backends = fresh.ownKeys, fresh.splitKeys, fresh.pods, fresh.backends
 	})
-	out.memo = &memo{}
+	out.memo = s.memo.next([]string{namespace})
 	for _, p := range c.Policies {
 		out = out.withKeys(p)
 	}
@@ -146,6 +146,6 @@ func (s *Snapshot) movePod(p *Pod, by int) *Snapshot {
 	if !found {
 		return s
 	}
-	out.memo = &memo{}
+	out.memo = s.memo.next([]string{p.Namespace})
 	return out
 }

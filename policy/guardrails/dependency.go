@@ -40,8 +40,7 @@ func (d *dependency) targets() []target {
 	return out
 }
 
-// maxConnections bounds the connections that are looked at for one change: some ten milliseconds of work. The guardrail's
-// documentation tells the number.
+// maxConnections bounds the connections that are looked at for one change. The guardrail's documentation tells the number.
 const maxConnections = 2000
 
 // dependencies judges connections between pods and the Services that they name.
