@@ -4,6 +4,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY cmd cmd
+COPY deploy/config deploy/config
 COPY policy policy
 COPY webhook webhook
 RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /bulkhead ./cmd/bulkhead
