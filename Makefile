@@ -6,8 +6,8 @@ export CGO_ENABLED = 0
 export GOFLAGS = -trimpath
 
 BIN := bin
-MODULES := . e2e hack/bench hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/kwok hack/tools/lint hack/tools/vuln
-LINTED := . e2e hack/bench
+MODULES := . e2e hack/bench hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/kwok hack/deploy hack/tools/lint hack/tools/vuln
+LINTED := . e2e hack/bench hack/deploy
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
@@ -38,6 +38,7 @@ test: unit e2e ## run all tests: units, then end to end on a real control plane
 .PHONY: unit
 unit: ## run the unit tests; no cluster needed
 	go test ./...
+	go test -C hack/deploy ./...
 
 .PHONY: race
 race: ## run the unit tests with the race detector (needs a C compiler)
@@ -66,14 +67,16 @@ bench: controlplane ## measure evaluation, snapshot, memory and the webhook agai
 ##@ keep
 
 .PHONY: generate
-generate: ## write the generated pages, tables and schemas
+generate: ## write the generated pages, tables, schemas and manifests
 	go run ./hack/gen-schema
 	go run ./hack/gen-docs
+	go run -C hack/deploy .
 
 .PHONY: verify
 verify: lint vuln ## check generated files, go.mod files, formatting, lint and known vulnerabilities
 	go run ./hack/gen-docs -check
 	go run ./hack/gen-schema -check
+	go run -C hack/deploy . -check
 	@for m in $(MODULES); do echo "go mod tidy -diff ($$m)"; (cd $$m && go mod tidy -diff) || exit 1; done
 
 .PHONY: lint
