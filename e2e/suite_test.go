@@ -100,6 +100,7 @@ func TestE2E(t *testing.T) {
 		{"BadReload", s.testBadReload},
 		{"Drain", s.testDrain},
 		{"Certificate", s.testCertificate},
+		{"Chart", s.testChart},
 		{"Fixtures", s.testFixtures},
 	}
 	for _, test := range tests {
