@@ -24,10 +24,10 @@ const (
 )
 
 // confirm judges again with the namespace as the API server has it now, and with the labels of those that matter beyond
-// it. Where it cannot be read, or no time is left to
-// judge, the first decision stands: a denial that nobody can check is still what the last snapshot says.
+// it. Where it cannot be read, or no time is left to judge, the first decision stands: a denial that nobody can check is
+// still what the last snapshot says. Another namespace that cannot be read counts as the snapshot has it.
 func (h *Handler) confirm(ctx context.Context, r *review, s *cluster.Snapshot, reviewed *reviewed, first *verdict) (*verdict, error) {
-	fresh, ns, err := h.refresh(ctx, s, r.Namespace)
+	fresh, ns, unread, err := h.refresh(ctx, s, r.Namespace)
 	var again *verdict
 	switch {
 	case err != nil:
@@ -42,33 +42,47 @@ func (h *Handler) confirm(ctx context.Context, r *review, s *cluster.Snapshot, r
 		}
 	}
 	if err != nil {
-		h.logger.Warn("live reads could not settle a denial; the decision on the snapshot stands",
-			"uid", printable(string(r.UID)), "namespace", printable(r.Namespace), "error", printable(err.Error()))
+		h.unsettled(r, "live reads could not settle a denial; the decision on the snapshot stands", err)
 		h.metrics.confirmations.WithLabelValues(confirmationFailed).Inc()
 		first.confirmed = confirmationFailed
 		return first, nil
 	}
-	again.confirmed = confirmationConfirmed
-	if !denies(again) {
+	switch {
+	case !denies(again):
 		again.confirmed = confirmationOverturned
+	case unread != nil:
+		h.unsettled(r, "a denial was settled without all live reads; another namespace counts as the snapshot has it", unread)
+		again.confirmed = confirmationFailed
+	default:
+		again.confirmed = confirmationConfirmed
 	}
 	h.metrics.confirmations.WithLabelValues(again.confirmed).Inc()
 	return again, nil
 }
 
+// unsettled logs what live reads of a denial lacked.
+func (h *Handler) unsettled(r *review, message string, err error) {
+	h.logger.Warn(message, "uid", printable(string(r.UID)), "namespace", printable(r.Namespace), "error", clip(printable(err.Error()), maxLine))
+}
+
 // refresh gives the snapshot with one namespace as the API server has it now, and its Namespace object, nil where there
 // is none. Of other namespaces it reads the labels where a denial may rest on them and the snapshot be behind: the
-// resolver's, and those whose change this replica has just allowed.
-func (h *Handler) refresh(ctx context.Context, s *cluster.Snapshot, namespace string) (*cluster.Snapshot, *corev1.Namespace, error) {
+// resolver's, and those whose change this replica has just allowed. One of those that cannot be read fails nothing, since
+// the change may be made up: unread says why.
+func (h *Handler) refresh(ctx context.Context, s *cluster.Snapshot, namespace string) (
+	fresh *cluster.Snapshot, ns *corev1.Namespace, unread, err error,
+) {
 	budget := liveBudget
 	if deadline, ok := ctx.Deadline(); ok {
 		budget = min(budget, time.Until(deadline)/2)
 	}
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	fresh, err := h.live.Refresh(ctx, s, namespace)
-	if err != nil {
-		return nil, nil, err
+	if fresh, err = h.live.Refresh(ctx, s, namespace); err != nil {
+		return nil, nil, nil, err
+	}
+	if fresh, ns, err = h.relabel(ctx, fresh, namespace); err != nil {
+		return nil, nil, nil, err
 	}
 	others := append(h.recent.relabelled(time.Now()), s.Resolver().Namespace)
 	slices.Sort(others)
@@ -76,11 +90,14 @@ func (h *Handler) refresh(ctx context.Context, s *cluster.Snapshot, namespace st
 		if other == "" || other == namespace {
 			continue
 		}
-		if fresh, _, err = h.relabel(ctx, fresh, other); err != nil {
-			return nil, nil, err
+		relabelled, _, err := h.relabel(ctx, fresh, other)
+		if err != nil {
+			unread = errors.Join(unread, err)
+			continue
 		}
+		fresh = relabelled
 	}
-	return h.relabel(ctx, fresh, namespace)
+	return fresh, ns, unread, nil
 }
 
 // relabel gives the snapshot with the Namespace object as the API server has it now, and that; nil where there is none.
