@@ -10,6 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// scrapes is how many requests for metrics are worked on at a time; more get 503.
+const scrapes = 8
+
 // Check is one condition of readiness. It gives nil, or why it does not hold.
 type Check struct {
 	Name  string
@@ -38,7 +41,7 @@ func Probes(checks []Check, gatherer prometheus.Gatherer) http.Handler {
 		}
 		fmt.Fprintln(w, strings.Join(lines, "\n"))
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
 	return mux
 }
 

@@ -16,12 +16,13 @@ import (
 // is used up as well does Accept wait, and the reserve frees itself soon.
 type limitedListener struct {
 	net.Listener
-	limit  int64
-	life   time.Duration
-	open   atomic.Int64
-	slots  chan struct{}
-	closed chan struct{}
-	once   sync.Once
+	limit    int64
+	life     time.Duration
+	open     atomic.Int64
+	accepted atomic.Int64 // ever
+	slots    chan struct{}
+	closed   chan struct{}
+	once     sync.Once
 }
 
 // limitListener accepts limit connections, and a quarter more that live for at
@@ -47,6 +48,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
+	l.accepted.Add(1)
 	limited := &limitedConn{Conn: conn, listener: l}
 	if l.open.Add(1) > l.limit {
 		limited.until = time.Now().Add(l.life)
@@ -56,6 +58,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 	return limited, nil
 }
+
+// full says that all connections are taken, which proves that they were accepted.
+func (l *limitedListener) full() bool { return l.open.Load() >= l.limit }
 
 func (l *limitedListener) Close() error {
 	l.once.Do(func() { close(l.closed) })

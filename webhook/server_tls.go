@@ -137,7 +137,17 @@ func TLSSelfDial(ctx context.Context, address string, bundle func() []byte) erro
 }
 
 func selfDial(ctx context.Context, target string, bundle func() []byte) error {
-	dialer := tls.Dialer{Config: &tls.Config{
+	dialer := tls.Dialer{Config: selfDialConfig(bundle)}
+	conn, err := dialer.DialContext(ctx, "tcp", target)
+	if err != nil {
+		return fmt.Errorf("own TLS address %s: %w", target, err)
+	}
+	return conn.Close()
+}
+
+// selfDialConfig verifies all but the host name.
+func selfDialConfig(bundle func() []byte) *tls.Config {
+	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection verifies all but the host name
 		VerifyConnection: func(connection tls.ConnectionState) error {
@@ -152,12 +162,7 @@ func selfDial(ctx context.Context, target string, bundle func() []byte) error {
 			_, err := connection.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates})
 			return err
 		},
-	}}
-	conn, err := dialer.DialContext(ctx, "tcp", target)
-	if err != nil {
-		return fmt.Errorf("own TLS address %s: %w", target, err)
 	}
-	return conn.Close()
 }
 
 // loopbackOf turns the address of a listener into one that can be dialled.

@@ -164,11 +164,7 @@ func serve(ctx context.Context, o serveOptions) error {
 			}
 			return nil
 		}},
-		{Name: "tls", Ready: func() error {
-			dial, cancel := context.WithTimeout(ctx, 2*time.Second)
-			defer cancel()
-			return webhook.TLSSelfDial(dial, server.Addr().String(), certificate.CABundle)
-		}},
+		{Name: "tls", Ready: server.SelfCheck(ctx, certificate.CABundle)},
 		{Name: "serving", Ready: func() error {
 			if server.Draining() {
 				return errors.New("draining")
@@ -177,7 +173,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		}},
 	}
 	logger.Info("starting", "version", webhook.Version(), "webhook", server.Addr().String(), "probes", probes.Addr().String(), "guardrails", len(all))
-	return runAll(ctx, logger, parts{client, store, file, certificate, server, probes, webhook.Probes(checks, registry)})
+	return runAll(ctx, logger, parts{client, store, file, certificate, server, webhook.ProbeListener(probes), webhook.Probes(checks, registry)})
 }
 
 // certificateSource is what both ways to get a certificate have in common.
@@ -210,7 +206,10 @@ func runAll(ctx context.Context, logger *slog.Logger, p parts) error {
 	group.Go(func() error { p.store.Run(groupCtx); return nil })
 	group.Go(func() error { return ignoreCanceled(p.file.Run(groupCtx)) })
 	group.Go(func() error { return ignoreCanceled(p.certificate.Run(groupCtx)) })
-	probes := &http.Server{Handler: p.handler, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	probes := &http.Server{
+		Handler: p.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
 	group.Go(func() error {
 		if err := probes.Serve(p.probes); !errors.Is(err, http.ErrServerClosed) {
 			return err
