@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -72,7 +73,7 @@ type Change struct {
 	oldNamespace, newNamespace *corev1.Namespace
 
 	compare    sync.Once
-	difference *Difference
+	difference atomic.Pointer[Difference] // nil until it is worked out
 }
 
 // Requester is the authenticated user of a request. Source: admission/v1 AdmissionRequest.userInfo.

@@ -47,12 +47,22 @@ func (c *Change) Difference() *Difference {
 	c.compare.Do(func() {
 		touched := c.touched()
 		d := &Difference{}
-		c.difference = d
+		defer c.difference.Store(d)
 		if len(touched) > 0 {
 			d.Extent = connectivity.Changes(c.Before, c.After, touched, maxPairs, func(p *connectivity.Pair) { d.add(touched, p) })
 		}
 	})
-	return c.difference
+	return c.difference.Load()
+}
+
+// Compared tells how much of the comparison of connections was done; false where no guardrail asked for it, or none has
+// got its answer yet. What was not compared, no finding needs to mention: whoever reports on the change does.
+func (c *Change) Compared() (connectivity.Extent, bool) {
+	d := c.difference.Load()
+	if d == nil {
+		return connectivity.Extent{}, false
+	}
+	return d.Extent, true
 }
 
 // touched lists the workloads to compare.

@@ -56,12 +56,21 @@ func Applicable(cfg *config.Config, guardrails []Guardrail, c *Change) []*Guardr
 	return out
 }
 
+// PanicError is the failure of a guardrail that panicked.
+type PanicError struct {
+	// Value is what it panicked with, which may be text of the request.
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.Value, e.Stack) }
+
 // Check runs one guardrail. A panic becomes the result's error: it is the guardrail's fault, not the request's.
 func Check(cfg *config.Config, g *Guardrail, c *Change) (r Result) {
 	r.Guardrail = g
 	defer func() {
 		if p := recover(); p != nil {
-			r.Violations, r.Err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			r.Violations, r.Err = nil, &PanicError{Value: p, Stack: debug.Stack()}
 		}
 	}()
 	r.Violations = g.Check(c, cfg.Settings(g.Slug).Parameters)

@@ -62,7 +62,7 @@ func (h *Handler) confirm(ctx context.Context, r *review, s *cluster.Snapshot, r
 
 // unsettled logs what live reads of a denial lacked.
 func (h *Handler) unsettled(r *review, message string, err error) {
-	h.logger.Warn(message, "uid", printable(string(r.UID)), "namespace", printable(r.Namespace), "error", clip(printable(err.Error()), maxLine))
+	h.logger.Warn(message, "uid", clip(printable(string(r.UID)), maxLine), "namespace", shownName(r.Namespace), "error", clip(printable(err.Error()), maxLine))
 }
 
 // refresh gives the snapshot with one namespace as the API server has it now, and its Namespace object, nil where there

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -10,9 +9,6 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 )
-
-// errOverrun is the failure of a guardrail that did not answer in time.
-var errOverrun = errors.New("did not finish in time")
 
 // guardrailBudget is how long one guardrail may take before the others go on without it. Typical ones take
 // microseconds; the request's own deadline bounds them all.
@@ -24,7 +20,7 @@ type evaluation struct {
 	cfg     *config.Config
 	change  *policy.Change
 	pending []*policy.Guardrail
-	observe func(guardrail string, took time.Duration)
+	env     *environment
 	done    chan struct{} // closed when every guardrail has a result
 
 	mu      sync.Mutex // guards all below
@@ -35,19 +31,24 @@ type evaluation struct {
 	left    int // guardrails without a result
 }
 
-// evaluate decides about c within the deadline of ctx. observe is told how long each guardrail took.
-func evaluate(ctx context.Context, cfg *config.Config, guardrails []policy.Guardrail, c *policy.Change,
-	budget time.Duration, observe func(guardrail string, took time.Duration),
-) policy.Decision {
+// environment is what evaluations have in common.
+type environment struct {
+	budget   time.Duration // of one guardrail
+	observe  func(guardrail string, took time.Duration)
+	overruns *overruns
+}
+
+// evaluate decides about c within the deadline of ctx.
+func evaluate(ctx context.Context, cfg *config.Config, guardrails []policy.Guardrail, c *policy.Change, env *environment) policy.Decision {
 	e := &evaluation{
-		cfg: cfg, change: c, pending: policy.Applicable(cfg, guardrails, c), observe: observe, done: make(chan struct{}),
+		cfg: cfg, change: c, pending: policy.Applicable(cfg, guardrails, c), env: env, done: make(chan struct{}),
 	}
 	if len(e.pending) == 0 {
 		return policy.Decide(cfg, c, nil)
 	}
 	e.results, e.left = make([]policy.Result, len(e.pending)), len(e.pending)
 	go e.work()
-	watch := time.NewTicker(budget)
+	watch := time.NewTicker(env.budget)
 	defer watch.Stop()
 	for waiting := true; waiting; {
 		select {
@@ -57,32 +58,51 @@ func evaluate(ctx context.Context, cfg *config.Config, guardrails []policy.Guard
 			e.giveUpAll()
 			waiting = false
 		case now := <-watch.C:
-			if e.giveUpStuck(now, budget) {
+			if e.giveUpStuck(now) {
 				go e.work()
 			}
 		}
 	}
-	return e.decide(ctx, budget)
+	return e.decide(ctx)
 }
 
 // decide turns the results into a decision. Trying the fixes runs guardrails again, so that is bounded like they are:
 // fixes that cannot be tried in time are not shown.
-func (e *evaluation) decide(ctx context.Context, budget time.Duration) policy.Decision {
+func (e *evaluation) decide(ctx context.Context) policy.Decision {
 	results, fixes := e.fixesWorthTrying()
 	if !fixes {
 		return policy.Decide(e.cfg, e.change, results)
 	}
-	decided := make(chan policy.Decision, 1)
-	go func() { decided <- policy.Decide(e.cfg, e.change, results) }()
-	timeout := time.NewTimer(budget)
-	defer timeout.Stop()
-	select {
-	case d := <-decided:
+	if d, decided := e.tryFixes(ctx, results); decided {
 		return d
-	case <-timeout.C:
-	case <-ctx.Done():
 	}
 	return policy.Decide(e.cfg, e.change, keepFixes(results, func(policy.Result) bool { return false }))
+}
+
+// tryFixes decides with fixes that hold, if that is done in time.
+func (e *evaluation) tryFixes(ctx context.Context, results []policy.Result) (policy.Decision, bool) {
+	overruns := e.env.overruns
+	if overruns.crowded(triedFixes) {
+		return policy.Decision{}, false
+	}
+	decided := make(chan policy.Decision)
+	ctx, giveUp := context.WithTimeout(ctx, e.env.budget)
+	defer giveUp()
+	go func() {
+		d := policy.Decide(e.cfg, e.change, results)
+		select {
+		case decided <- d:
+		case <-ctx.Done():
+			overruns.add(triedFixes, -1)
+		}
+	}()
+	select {
+	case d := <-decided:
+		return d, true
+	case <-ctx.Done():
+		overruns.add(triedFixes, 1)
+		return policy.Decision{}, false
+	}
 }
 
 // fixesWorthTrying gives the results with the fixes that a denial could show: only it shows any, and few.
@@ -129,9 +149,18 @@ func (e *evaluation) work() {
 		e.running, e.since = i, start
 		e.mu.Unlock()
 
+		slug := e.pending[i].Slug
+		if e.env.overruns.crowded(slug) {
+			if !e.settle(i, policy.Result{Guardrail: e.pending[i], Err: errCrowded}) {
+				e.env.overruns.add(slug, -1) // given up in between
+				return
+			}
+			continue
+		}
 		r := policy.Check(e.cfg, e.pending[i], e.change)
-		e.observe(e.pending[i].Slug, time.Since(start))
+		e.env.observe(slug, time.Since(start))
 		if !e.settle(i, r) {
+			e.env.overruns.add(slug, -1)
 			return
 		}
 	}
@@ -156,19 +185,29 @@ func (e *evaluation) settleLocked(i int, r policy.Result) bool {
 }
 
 // giveUpStuck makes the guardrail that runs a failure if it has run for longer than the budget.
-func (e *evaluation) giveUpStuck(now time.Time, budget time.Duration) bool {
+func (e *evaluation) giveUpStuck(now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.left == 0 || now.Sub(e.since) < budget {
+	if e.left == 0 || now.Sub(e.since) < e.env.budget {
 		return false
 	}
-	return e.settleLocked(e.running, policy.Result{Guardrail: e.pending[e.running], Err: errOverrun})
+	return e.giveUpRunningLocked()
+}
+
+// giveUpRunningLocked makes the guardrail that runs a failure; it reports whether one did run.
+func (e *evaluation) giveUpRunningLocked() bool {
+	if e.next == 0 || !e.settleLocked(e.running, policy.Result{Guardrail: e.pending[e.running], Err: errOverrun}) {
+		return false
+	}
+	e.env.overruns.add(e.pending[e.running].Slug, 1)
+	return true
 }
 
 // giveUpAll makes every guardrail without a result a failure.
 func (e *evaluation) giveUpAll() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.giveUpRunningLocked()
 	for i := range e.pending {
 		e.settleLocked(i, policy.Result{Guardrail: e.pending[i], Err: errOverrun})
 	}

@@ -10,8 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/bulkhead-dev/bulkhead/policy"
 )
+
+func environmentOf(budget time.Duration) *environment {
+	return &environment{
+		budget: budget, observe: func(string, time.Duration) {}, overruns: newOverruns(prometheus.NewGauge(prometheus.GaugeOpts{})),
+	}
+}
 
 func one(detail string) []policy.Violation { return []policy.Violation{{Detail: detail, Live: true}} }
 
@@ -30,7 +38,7 @@ func TestFailingGuardrailsLeaveTheOthersToDecide(t *testing.T) {
 		always("d-denies", func() []policy.Violation { return one("d is broken") }),
 	}
 	b := newBench(t, shop().Snapshot(), guardrails, configOf(t, guardrails, deny), namespaceOf("shop"))
-	b.budget = 20 * time.Millisecond
+	b.env.budget = 20 * time.Millisecond
 	got := b.send(t.Context(), policyCreate(t, "a"))
 	if got.AdmissionResponse == nil || got.Allowed || !strings.HasPrefix(got.Result.Message, "d-denies: d is broken (1 error)") {
 		t.Fatalf("got %s", got.text)
@@ -74,7 +82,7 @@ func TestNothingLeftToDecideIsAnError(t *testing.T) {
 	guardrails := []policy.Guardrail{panics, hangs}
 	for _, text := range []string{deny, deny + "errorAction: Deny\n", "maximumAction: Audit\n"} {
 		b := newBench(t, shop().Snapshot(), guardrails, configOf(t, guardrails, text), namespaceOf("shop"))
-		b.budget = 10 * time.Millisecond
+		b.env.budget = 10 * time.Millisecond
 		got := b.send(t.Context(), policyCreate(t, "a"))
 		if got.code != http.StatusInternalServerError || strings.Contains(got.text, "secret") {
 			t.Errorf("%q: got %d %s", text, got.code, got.text)
@@ -90,7 +98,7 @@ func TestFirstHangingGuardrailDoesNotHoldUpTheRest(t *testing.T) {
 		guardrails = append(guardrails, always(fmt.Sprintf("d-%02d", i), func() []policy.Violation { ran.Add(1); return nil }))
 	}
 	cfg := configOf(t, guardrails, deny)
-	d := evaluate(t.Context(), cfg, guardrails, changeOf(t, "a"), 10*time.Millisecond, func(string, time.Duration) {})
+	d := evaluate(t.Context(), cfg, guardrails, changeOf(t, "a"), environmentOf(10*time.Millisecond))
 	if ran.Load() != 20 || len(d.Failures) != 1 || !errors.Is(d.Failures[0].Err, errOverrun) || d.Undecided {
 		t.Errorf("%d ran, failures %v", ran.Load(), d.Failures)
 	}
@@ -105,14 +113,14 @@ func TestEndOfTheRequestGivesUpWhatIsLeft(t *testing.T) {
 		always("d-late", func() []policy.Violation { after.Store(true); return nil }),
 	}
 	cfg := configOf(t, guardrails, deny)
-	d := evaluate(ctx, cfg, guardrails, changeOf(t, "a"), time.Hour, func(string, time.Duration) {})
+	d := evaluate(ctx, cfg, guardrails, changeOf(t, "a"), environmentOf(time.Hour))
 	if got := len(d.Findings) + len(d.Failures); got != 3 || len(d.Failures) < 2 || after.Load() {
 		t.Errorf("findings %v, failures %v, late one ran: %v", d.Findings, d.Failures, after.Load())
 	}
 }
 
 func TestNoApplicableGuardrailAllows(t *testing.T) {
-	d := evaluate(t.Context(), configOf(t, nil, deny), nil, changeOf(t, "a"), time.Second, nil)
+	d := evaluate(t.Context(), configOf(t, nil, deny), nil, changeOf(t, "a"), environmentOf(time.Second))
 	if !d.Allowed || d.Undecided {
 		t.Errorf("got %+v", d)
 	}
@@ -151,7 +159,7 @@ func TestFixesAreTriedOnlyWhereTheyCanBeShown(t *testing.T) {
 	}{{deny, maxFixes}, {"", 0}, {"maximumAction: Audit\n", 0}} {
 		var asked atomic.Int32
 		guardrails := []policy.Guardrail{withFixes(1000, &asked, nil)}
-		d := evaluate(t.Context(), configOf(t, guardrails, tt.config), guardrails, changeOf(t, "a"), time.Minute, func(string, time.Duration) {})
+		d := evaluate(t.Context(), configOf(t, guardrails, tt.config), guardrails, changeOf(t, "a"), environmentOf(time.Minute))
 		if len(d.Findings) != 1000 || asked.Load() != 1+tt.tried {
 			t.Errorf("%q: %d findings, %d fixes tried, want %d", tt.config, len(d.Findings), asked.Load()-1, tt.tried)
 		}
@@ -163,7 +171,7 @@ func TestHangingFixIsNotShown(t *testing.T) {
 	t.Cleanup(func() { close(release) })
 	var asked atomic.Int32
 	guardrails := []policy.Guardrail{withFixes(2, &asked, release)}
-	d := evaluate(t.Context(), configOf(t, guardrails, deny), guardrails, changeOf(t, "a"), 10*time.Millisecond, func(string, time.Duration) {})
+	d := evaluate(t.Context(), configOf(t, guardrails, deny), guardrails, changeOf(t, "a"), environmentOf(10*time.Millisecond))
 	if d.Allowed || len(d.Findings) != 2 || d.Findings[0].Fix != nil || d.Findings[1].Fix != nil {
 		t.Errorf("got %+v", d)
 	}

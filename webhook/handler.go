@@ -26,7 +26,7 @@ type Handler struct {
 	metrics    *Metrics
 	logger     *slog.Logger
 	namespace  string // Bulkhead's own
-	budget     time.Duration
+	env        *environment
 }
 
 // HandlerOptions say what a Handler works with.
@@ -47,7 +47,8 @@ type HandlerOptions struct {
 func NewHandler(o HandlerOptions) *Handler {
 	return &Handler{
 		guardrails: o.Guardrails, config: o.Config, snapshot: o.Snapshot, live: o.Live, recent: newRecent(),
-		metrics: o.Metrics, logger: o.Logger, namespace: o.Namespace, budget: guardrailBudget,
+		metrics: o.Metrics, logger: o.Logger, namespace: o.Namespace,
+		env: &environment{budget: guardrailBudget, observe: o.Metrics.guardrail, overruns: newOverruns(o.Metrics.overruns)},
 	}
 }
 
@@ -184,7 +185,7 @@ func (h *Handler) decide(ctx context.Context, r *review, s *cluster.Snapshot, re
 	if mustPass(r.Namespace, h.namespace) {
 		c.Cap = config.Warn
 	}
-	d := evaluate(ctx, r.cfg, h.guardrails, c, h.budget, h.metrics.guardrail)
+	d := evaluate(ctx, r.cfg, h.guardrails, c, h.env)
 	h.metrics.evaluation.Observe(time.Since(start).Seconds())
 	return &verdict{change: c, policy: d}, nil
 }

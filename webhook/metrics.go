@@ -24,6 +24,7 @@ type Metrics struct {
 	inNamespace   *prometheus.CounterVec
 	exemptions    *prometheus.CounterVec
 	failures      *prometheus.CounterVec
+	overruns      prometheus.Gauge
 	guardrailTime *prometheus.CounterVec
 	guardrailRuns *prometheus.CounterVec
 	evaluation    prometheus.Histogram
@@ -61,6 +62,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		exemptions: counter("exemptions_total", "Requests that were not judged, by why.", "reason"),
 		failures: counter("guardrail_failures_total", "Guardrails that panicked or did not finish in time; the log says which.",
 			"guardrail"),
+		overruns:      gauge("guardrail_overruns_running", "Runs of guardrails that were given up, have not ended and use a processor each."),
 		guardrailTime: counter("guardrail_evaluation_seconds_total", "Time spent in each guardrail.", "guardrail"),
 		guardrailRuns: counter("guardrail_evaluations_total", "Runs of each guardrail.", "guardrail"),
 		confirmations: counter("confirmations_total",

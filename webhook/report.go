@@ -3,9 +3,12 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/bulkhead-dev/bulkhead/policy"
 )
 
 // Reasons for which a request reaches the handler and is still refused without a decision.
@@ -39,8 +42,8 @@ func (h *Handler) report(ctx context.Context, r *review, v *verdict, took time.D
 	h.metrics.decided(resource, operation, v.decision, r.dryRun())
 	h.metrics.failed(&v.policy)
 	for _, f := range v.policy.Failures {
-		h.logger.ErrorContext(ctx, "a guardrail could not be evaluated", "uid", printable(string(r.UID)),
-			"guardrail", f.Guardrail, "error", f.Err.Error())
+		h.logger.LogAttrs(ctx, slog.LevelError, "a guardrail could not be evaluated",
+			append([]slog.Attr{slog.String("uid", clip(printable(string(r.UID)), maxLine)), slog.String("guardrail", f.Guardrail)}, cause(f.Err)...)...)
 	}
 	if !r.dryRun() {
 		if v.decision == decisionExempt {
@@ -65,12 +68,32 @@ func (h *Handler) report(ctx context.Context, r *review, v *verdict, took time.D
 	attributes := append(about(r), slog.String("decision", v.decision), slog.Float64("duration", took.Seconds()))
 	for _, a := range [...][2]string{
 		{"reason", v.reason}, {"guardrails", guardrailsOf(&v.policy)}, {"confirmation", v.confirmed}, {"violations", violationLines(&v.policy)},
+		{"unchecked", uncheckedBy(v)},
 	} {
 		if a[1] != "" {
 			attributes = append(attributes, slog.String(a[0], a[1]))
 		}
 	}
 	h.logger.LogAttrs(ctx, level, "decision", attributes...)
+}
+
+// cause says in a log line why a guardrail failed. What it panicked with may be text of the request.
+func cause(err error) []slog.Attr {
+	panicked := (*policy.PanicError)(nil)
+	if !errors.As(err, &panicked) {
+		return []slog.Attr{slog.String("error", clip(printable(err.Error()), maxLine))}
+	}
+	return []slog.Attr{
+		slog.String("error", "panic: "+clip(printable(fmt.Sprint(panicked.Value)), maxPanicText)), slog.String("stack", string(panicked.Stack)),
+	}
+}
+
+// uncheckedBy is unchecked for what may not have been judged at all.
+func uncheckedBy(v *verdict) string {
+	if v.change == nil {
+		return ""
+	}
+	return unchecked(v.change)
 }
 
 // about says in a log line which request it is about. All of it comes from outside, so it is made printable.

@@ -35,6 +35,7 @@ const (
 	auditViolations = "violations"
 	auditExemption  = "exemption"
 	auditConfig     = "config-hash"
+	auditUnchecked  = "unchecked"
 )
 
 // respond puts a decision into words for the developer, the audit log and the API server.
@@ -48,6 +49,9 @@ func respond(cfg *config.Config, c *policy.Change, d *policy.Decision) admission
 	if lines := violationLines(d); lines != "" {
 		out.AuditAnnotations[auditViolations] = lines
 	}
+	if left := unchecked(c); left != "" {
+		out.AuditAnnotations[auditUnchecked] = left
+	}
 	if !d.Allowed {
 		out.Result = &metav1.Status{
 			// Never 422 Invalid: "kubectl apply --force" answers that by deleting the live object.
@@ -56,6 +60,15 @@ func respond(cfg *config.Config, c *policy.Change, d *policy.Decision) admission
 		}
 	}
 	return out
+}
+
+// unchecked says what no guardrail looked at although it should have, since the work is bounded; empty for nothing.
+func unchecked(c *policy.Change) string {
+	extent, compared := c.Compared()
+	if !compared || extent.Complete() {
+		return ""
+	}
+	return fmt.Sprintf("connections of %d of %d pairs of workloads", extent.Total-extent.Compared, extent.Total)
 }
 
 // outcome is the decision in one word.

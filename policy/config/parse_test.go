@@ -131,6 +131,10 @@ func TestParseErrors(t *testing.T) {
 			`line 8: exempt.groups[1]: "system:authenticated" would exempt everyone; name a narrower group; to stop enforcing, lower maximumAction`,
 			`line 9: exempt.groups[2]: "system:unauthenticated" would exempt everyone; name a narrower group; to stop enforcing, lower maximumAction`,
 		}},
+		{name: "exempt all service accounts", text: "exempt: {groups: [system:serviceaccounts:flux-system, system:serviceaccounts]}", want: []string{
+			`line 3: exempt.groups[1]: "system:serviceaccounts" would exempt every controller and every pipeline; name one account as a user, ` +
+				`such as system:serviceaccount:flux-system:flux, or the accounts of one namespace, such as system:serviceaccounts:flux-system`,
+		}},
 		{name: "exempt names", text: `exempt:
   namespaces: [kube-*, Payments, web, web, ""]
   users: [" alice", "bob\u202e"]`, want: []string{

@@ -88,10 +88,13 @@ func (d *decoder) exempt(e Exempt) {
 		return "", ""
 	})
 	d.names(path.Child("groups"), e.Groups, func(name string) (string, string) {
-		// Every caller there is, and every caller without credentials: to exempt
-		// them is to switch Bulkhead off unnoticed.
-		if name == "system:authenticated" || name == "system:unauthenticated" {
+		// To exempt any of these is to switch Bulkhead off unnoticed, for everyone or for all that is automated.
+		switch name {
+		case "system:authenticated", "system:unauthenticated":
 			return quote(name) + " would exempt everyone", "name a narrower group; to stop enforcing, lower maximumAction"
+		case "system:serviceaccounts":
+			return quote(name) + " would exempt every controller and every pipeline",
+				"name one account as a user, such as system:serviceaccount:flux-system:flux, or the accounts of one namespace, such as system:serviceaccounts:flux-system"
 		}
 		return "", ""
 	})
