@@ -128,19 +128,10 @@ func (h *Handler) withNamespace(ctx context.Context, s *cluster.Snapshot, name s
 	return s.WithNamespace(ns), terminating(ns), nil
 }
 
-// bindingToPod turns a binding that sets labels into the update of the pod that it is. The pod is read only where some
-// policy of the namespace selects on one of these labels.
+// bindingToPod turns a binding that sets labels into the update of the pod that it is. The pod is read only where some policy
+// selects on one of these labels: of its namespace, of another one, or of the whole cluster.
 func (h *Handler) bindingToPod(ctx context.Context, s *cluster.Snapshot, r *reviewed) error {
-	matters := false
-	for _, p := range s.Policies(r.binding.Namespace) {
-		own, _ := p.PodKeys()
-		for _, k := range own {
-			if _, set := r.binding.Labels[k]; set {
-				matters = true
-			}
-		}
-	}
-	if !matters {
+	if !s.Reads(r.binding.Namespace, r.binding.Labels) {
 		r.skip = skipUnchanged
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
@@ -342,6 +343,16 @@ func TestBindingIsARelabelling(t *testing.T) {
 	}
 	if got := b.send(t.Context(), inNamespace(bind(map[string]string{"zone": "a"}), "kube-system")); !got.Allowed {
 		t.Errorf("another namespace: %s", got.text)
+	}
+	elsewhere := policyOf("from-zone")
+	elsewhere.Namespace, elsewhere.Spec.Ingress = "bulkhead-system", []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{
+		NamespaceSelector: &metav1.LabelSelector{}, PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"zone": "a"}},
+	}}}}
+	other := shop()
+	other.SetPolicy(compiled(t, elsewhere))
+	b = newBench(t, other.Snapshot(), guardrails, cfg, namespaceOf("shop"), pod)
+	if got := b.send(t.Context(), bind(map[string]string{"zone": "a"})); got.AdmissionResponse == nil || got.Allowed {
+		t.Errorf("a label that only a policy of another namespace selects on: %s", got.text)
 	}
 	b = newBench(t, builder.Snapshot(), guardrails, cfg, namespaceOf("shop"))
 	if got := b.send(t.Context(), bind(map[string]string{"zone": "a"})); !got.Allowed {

@@ -70,7 +70,7 @@ func (n *namespaceState) deletePod(name string) {
 func (n *namespaceState) publish(foreignKeys map[string]bool) *Namespace {
 	out := &Namespace{
 		Name: n.name, Labels: n.labels, Known: n.known, Terminating: n.terminating,
-		Policies: sortedByKey(n.policies), Services: sortedByKey(n.services), coverage: &coverage{}, mentions: &mentions{},
+		Policies: sortedByKey(n.policies), Services: sortedByKey(n.services), coverage: &coverage{}, mentions: &mentions{}, reads: &reads{},
 	}
 	for _, key := range slices.Sorted(maps.Keys(n.templates)) {
 		t := n.templates[key]

@@ -77,6 +77,7 @@ type Namespace struct {
 	backends  backends // kept only where a resolver may live
 	coverage  *coverage
 	mentions  *mentions
+	reads     *reads
 }
 
 func shardOf(name string) int {
@@ -198,7 +199,7 @@ func (s *Snapshot) change(name string, edit func(n *Namespace)) *Snapshot {
 		out.names = slices.Insert(slices.Clone(s.names), i, name)
 	}
 	edit(n)
-	n.coverage, n.mentions = &coverage{}, &mentions{}
+	n.coverage, n.mentions, n.reads = &coverage{}, &mentions{}, &reads{}
 	out.stats.count(s.Namespace(name), -1)
 	out.stats.count(n, 1)
 	shard := shardOf(name)
