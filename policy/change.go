@@ -44,6 +44,9 @@ type Change struct {
 	OldLabels, NewLabels labels.Set
 	// Requester is who asks for the change.
 	Requester Requester
+	// Owner is set where the change is only to be feared: the policy gets an owner, and the garbage collector may delete it with
+	// that. It is the owner's kind and name.
+	Owner string
 	// Cap bounds what is done about violations, for requests that must never be refused. Empty is no bound.
 	Cap config.Action
 	// Rollout says that the changed pod template's pods run and that whoever changes it sees what is said, so that what
@@ -223,6 +226,9 @@ func (c *Change) WithFix(f *Fix) (*Change, error) {
 		var err error
 		if fixed, err = PolicyChange(base, c.OldObject, object); err != nil {
 			return nil, err
+		}
+		if object == nil {
+			fixed.Owner = c.Owner
 		}
 	}
 	fixed.circumstancesOf(c)

@@ -111,27 +111,42 @@ func Decide(cfg *config.Config, c *Change, results []Result) Decision {
 			f.Fix = nil
 		}
 		d.Allowed = d.Allowed && f.Action != config.Deny
+		if c.Owner != "" {
+			f.Violation = f.collected(c.Owner)
+		}
 	}
 	if len(d.Failures) > 0 {
 		if c.Cap != "" {
 			d.FailureAction = config.AtMost(d.FailureAction, c.Cap)
 		}
+		if c.Owner != "" && !slices.ContainsFunc(results, func(r Result) bool { return r.Err != nil && r.Guardrail.ByRequester }) {
+			d.FailureAction = config.AtMost(d.FailureAction, config.Warn)
+		}
 		d.Allowed = d.Allowed && d.FailureAction != config.Deny
 		d.Undecided = len(d.Failures) == len(results)
 	}
+	d.sort()
+	return d
+}
+
+// sort puts findings and failures into their order.
+func (d *Decision) sort() {
 	slices.SortStableFunc(d.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(b.Action.Rank(), a.Action.Rank()), strings.Compare(a.Guardrail, b.Guardrail),
 			strings.Compare(a.Field, b.Field), strings.Compare(a.Detail, b.Detail))
 	})
 	slices.SortFunc(d.Failures, func(a, b Failure) int { return strings.Compare(a.Guardrail, b.Guardrail) })
-	return d
 }
 
 // actionOf bounds a guardrail's action by what the violation is about: templates warn, because whoever creates the
-// pods would otherwise be refused out of the author's sight; effects that hit no live pod warn.
+// pods would otherwise be refused out of the author's sight; effects that hit no live pod warn, and so do those that come only if
+// the garbage collector deletes the policy.
 func actionOf(cfg *config.Config, g *Guardrail, c *Change, v *Violation) config.Action {
 	action := cfg.Settings(g.Slug).Action
 	if !c.Rollout && (c.Trigger == TemplateWrite || g.LiveOnly && !v.Live) {
+		action = config.AtMost(action, config.Warn)
+	}
+	if c.Owner != "" && !g.ByRequester {
 		action = config.AtMost(action, config.Warn)
 	}
 	if g.AtMost != "" {

@@ -30,6 +30,9 @@ type Guardrail struct {
 	// Once says that a violation is about the cluster as it is and not about the change. Whoever judges many changes at once
 	// reports it once.
 	Once bool
+	// ByRequester says that a violation lies in who makes the change and not in its effects, so that it counts in full where
+	// the effects come only later.
+	ByRequester bool
 	// AtMost bounds the action whatever the config says, for what can never be sure enough to deny. Empty is no bound.
 	AtMost config.Action
 	// NewParameters gives the guardrail's parameters with their defaults, as a pointer to a struct. nil means that it

@@ -176,18 +176,26 @@ func denies(v *verdict) bool { return count(&v.policy, config.Deny) > 0 }
 // decide evaluates the change in one view of the cluster.
 func (h *Handler) decide(ctx context.Context, r *review, s *cluster.Snapshot, reviewed *reviewed) (*verdict, error) {
 	start := time.Now()
-	c, err := reviewed.change(s)
+	changes, err := reviewed.changes(s)
 	if err != nil {
 		return nil, err
 	}
-	c.Disclose = r.cfg.DiscloseOtherNamespaces
-	c.Requester = policy.Requester{Name: r.UserInfo.Username, Groups: r.UserInfo.Groups}
-	if mustPass(r.Namespace, h.namespace) {
-		c.Cap = config.Warn
+	var out *verdict
+	for _, c := range changes {
+		c.Disclose = r.cfg.DiscloseOtherNamespaces
+		c.Requester = policy.Requester{Name: r.UserInfo.Username, Groups: r.UserInfo.Groups}
+		if mustPass(r.Namespace, h.namespace) {
+			c.Cap = config.Warn
+		}
+		d := evaluate(ctx, r.cfg, h.guardrails, c, h.env)
+		if out == nil {
+			out = &verdict{change: c, policy: d}
+		} else {
+			out.policy = policy.Both(out.policy, d)
+		}
 	}
-	d := evaluate(ctx, r.cfg, h.guardrails, c, h.env)
 	h.metrics.evaluation.Observe(time.Since(start).Seconds())
-	return &verdict{change: c, policy: d}, nil
+	return out, nil
 }
 
 // exempt allows a request that is not judged because of who asks or where.

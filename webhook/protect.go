@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"slices"
+	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 
@@ -29,6 +30,13 @@ func collectors() []string {
 		"system:serviceaccount:kube-system:namespace-controller",
 		"system:kube-controller-manager",
 	}
+}
+
+// controllerManager reports whether the user is one of those under which kube-controller-manager makes pods from templates: a
+// service account of kube-system for each controller, or its own user name where it runs without
+// --use-service-account-credentials.
+func controllerManager(user string) bool {
+	return user == "system:kube-controller-manager" || strings.HasPrefix(user, "system:serviceaccount:"+systemNamespace+":")
 }
 
 // exemption tells why the request is not judged at all, "" where it is.

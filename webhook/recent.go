@@ -52,9 +52,12 @@ const everywhere = ""
 
 func newRecent() *recent { return &recent{order: list.New(), changes: map[string][]*list.Element{}} }
 
-// remember notes an allowed change. Those of pods and templates make no difference to others. Names that no object can
-// have come from no API server, and live reads of them would fail.
+// remember notes an allowed change. Those of pods and templates make no difference to others, and a policy that only got an owner
+// is still there. Names that no object can have come from no API server, and live reads of them would fail.
 func (r *recent) remember(now time.Time, c *policy.Change) {
+	if c.Owner != "" {
+		return
+	}
 	change := &recentChange{where: c.Namespace, name: c.Name, new: c.NewPolicy, until: now.Add(recentFor)}
 	switch c.Trigger {
 	case policy.PolicyWrite, policy.PolicyDelete:

@@ -38,7 +38,11 @@ const (
 	celSpecChanged = `request.operation != 'UPDATE' || object.spec != oldObject.spec`
 	// Of a policy's metadata, guardrails read who manages it and what it is documented by.
 	celPolicyChanged = celSpecChanged + ` || (has(object.metadata.annotations) ? object.metadata.annotations : {}) != (has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {})` +
-		` || (has(object.metadata.labels) ? object.metadata.labels : {}) != (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {})`
+		` || (has(object.metadata.labels) ? object.metadata.labels : {}) != (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {})` +
+		` || ` + celOwnerAdded
+	// With a new owner a policy can be deleted unjudged: by the garbage collector, once the owner is gone.
+	celOwnerAdded = `(has(object.metadata.ownerReferences) ? object.metadata.ownerReferences : []).exists(new, !(has(oldObject.metadata.ownerReferences) ? oldObject.metadata.ownerReferences : []).exists(old, ` +
+		`old.uid == new.uid && old.name == new.name && old.kind == new.kind && old.apiVersion == new.apiVersion))`
 	// The controller that ends a namespace writes to it until it is gone.
 	celNotTerminating = `!has(oldObject.metadata.deletionTimestamp)`
 )

@@ -145,15 +145,22 @@ func decodePolicies(r *admissionv1.AdmissionRequest) (*reviewed, error) {
 	if new != nil {
 		place(r, &new.ObjectMeta)
 	}
-	switch {
-	case old != nil && new != nil && equality.Semantic.DeepEqual(old.Spec, new.Spec) && !policy.MarksLost(old, new):
-		// Labels, annotations, finalizers.
-		return &reviewed{skip: skipUnchanged}, nil
-	case new == nil && old.DeletionTimestamp != nil:
+	if new == nil && old.DeletionTimestamp != nil {
 		// A finalizer holds it up; whoever deleted it first has been judged. Its spec stays in force and is judged.
 		return &reviewed{skip: skipDeletion}, nil
 	}
-	return &reviewed{oldPolicy: old, newPolicy: new}, nil
+	out := &reviewed{oldPolicy: old, newPolicy: new}
+	if old != nil && new != nil {
+		if old.DeletionTimestamp == nil {
+			out.owner = policy.AddedOwner(old, new)
+		}
+		out.specKept = equality.Semantic.DeepEqual(old.Spec, new.Spec) && !policy.MarksLost(old, new)
+		if out.specKept && out.owner == nil {
+			// Labels, annotations, finalizers.
+			return &reviewed{skip: skipUnchanged}, nil
+		}
+	}
+	return out, nil
 }
 
 // decodeBinding reads a binding, the only way but an update in which a pod's labels change: the API server copies those
@@ -198,7 +205,7 @@ func decodePods(r *admissionv1.AdmissionRequest) (*reviewed, error) {
 		return &reviewed{skip: skipDeletion}, nil
 	case old != nil && maps.Equal(old.Labels, new.Labels):
 		return &reviewed{skip: skipUnchanged}, nil
-	case old == nil && madeFromTemplate(new):
+	case old == nil && madeFromTemplate(new) && controllerManager(r.UserInfo.Username):
 		return &reviewed{skip: skipControlled}, nil
 	}
 	if old != nil {
@@ -208,7 +215,8 @@ func decodePods(r *admissionv1.AdmissionRequest) (*reviewed, error) {
 }
 
 // madeFromTemplate reports whether a controller made p from a template that has been judged when it was written: its
-// author could not see a warning about p. Other API groups have kinds of the same names that nobody judged.
+// author could not see a warning about p. Other API groups have kinds of the same names that nobody judged. Anybody can write
+// such a reference, so it counts only from those who may be believed.
 func madeFromTemplate(p *corev1.Pod) bool {
 	ref := metav1.GetControllerOfNoCopy(p)
 	if ref == nil {
@@ -230,7 +238,7 @@ func decodeTemplate(r *admissionv1.AdmissionRequest, kind string) (*reviewed, er
 		return nil, err
 	}
 	out := &reviewed{kind: kind, newTemplate: templateOf(r, kind, new)}
-	if out.newTemplate.Controlled {
+	if out.newTemplate.Controlled && controllerManager(r.UserInfo.Username) {
 		return &reviewed{skip: skipControlled}, nil
 	}
 	if old != nil {

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
@@ -14,6 +15,8 @@ import (
 // reviewed is one request, decoded. Exactly one of the pairs is set, or skip says why nothing needs judging.
 type reviewed struct {
 	oldPolicy, newPolicy       *networkingv1.NetworkPolicy
+	owner                      *metav1.OwnerReference // that an update of a policy adds
+	specKept                   bool                   // owner is all of the update that is judged
 	oldNamespace, newNamespace *corev1.Namespace
 	oldPod, newPod             *corev1.Pod
 	binding                    *corev1.Binding
@@ -34,7 +37,28 @@ const (
 	skipControlled  = "controlled"  // a pod made from a template that has been judged
 )
 
-// change gives what the request does in the cluster that s shows.
+// changes gives what the request does in the cluster that s shows: one change, or two where an update of a policy also adds an
+// owner with which the policy may go later.
+func (r *reviewed) changes(s *cluster.Snapshot) ([]*policy.Change, error) {
+	var out []*policy.Change
+	if !r.specKept {
+		c, err := r.change(s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	if r.owner != nil {
+		c, err := policy.CollectionChange(s, r.oldPolicy, r.owner)
+		if err != nil {
+			return nil, unjudgeable(http.StatusInternalServerError, "%v", err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// change gives what the request does at once.
 func (r *reviewed) change(s *cluster.Snapshot) (*policy.Change, error) {
 	switch {
 	case r.newNamespace != nil:

@@ -20,6 +20,7 @@ var protectedPolicy = policy.Guardrail{
 	Summary:       "a managed policy is changed or deleted by somebody else",
 	On:            []policy.Trigger{policy.PolicyWrite, policy.PolicyDelete},
 	DefaultAction: config.Deny,
+	ByRequester:   true,
 	NewParameters: func() any { return &protectedParameters{} },
 	Check:         checkProtectedPolicy,
 	Documentation: policy.Documentation{
@@ -29,7 +30,7 @@ there is one of them: its next edit by hand opens the namespace until the pipeli
 annotation or label ` + "`bulkhead.dev/managed-by`" + ` of the stored policy. Only users and groups of that manager in
 ` + "`owners`" + ` may change its spec, take away its mark, or delete it; the pipeline's account is one of them. A manager that is not
 in ` + "`owners`" + ` protects nothing, because nobody could change such a policy. Garbage collection and the deletion of a whole
-namespace are never refused. Updates of other labels and annotations, and creations, are left alone. Until ` + "`owners`" + ` is
+namespace are never refused; instead, an update that adds an owner with which the policy may be collected counts as its deletion. Updates of other labels and annotations, and creations, are left alone. Until ` + "`owners`" + ` is
 set nothing is judged.`,
 		Bad: `# kubectl edit networkpolicy default-deny, by somebody who is not in owners of platform-team
 apiVersion: networking.k8s.io/v1
