@@ -76,6 +76,26 @@ func (s *suite) testBindings(t *testing.T) {
 	if a := s.dev(t, binding(`"team":"a"`), "create", "--raw", door+"/pods/job/binding", "-f", "-"); !a.ok {
 		t.Errorf("a binding with another label was to pass:\n%s", a.text())
 	}
+	s.testForeignBinding(t, nodes.Items[0].Name)
+}
+
+// testForeignBinding sets a label while a pod is bound that only a policy of another namespace selects on.
+func (s *suite) testForeignBinding(t *testing.T, node string) {
+	t.Helper()
+	namespace, other := s.newNamespace(t), s.newNamespace(t)
+	s.given(t, other, deployment("db", 1, "app: db"), networkPolicy("clients", "podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress], "+
+		"ingress: [{from: [{namespaceSelector: {}, podSelector: {matchLabels: {db-client: allowed}}}], ports: [{port: 5432}]}]"))
+	s.given(t, namespace, pod("name: job, labels: {app: job}", "schedulerName: "+noScheduler+","))
+	binding := fmt.Sprintf(`{"apiVersion":"v1","kind":"Binding","metadata":{"name":"job","namespace":%q,"labels":{"db-client":"allowed"}},"target":{"kind":"Node","name":%q}}`, namespace, node)
+	if a := s.dev(t, binding, "create", "--raw", "/api/v1/namespaces/"+namespace+"/pods/job/binding", "-f", "-"); !a.ok {
+		t.Errorf("a binding that only gains access was to pass:\n%s", a.text())
+	}
+	for _, d := range s.allDecisions(t, namespace) {
+		if d.Subresource == "binding" && strings.Contains(d.Guardrails, "label-gains-access=") {
+			return
+		}
+	}
+	t.Errorf("a binding that lets the pod in elsewhere was not judged: %+v", s.allDecisions(t, namespace))
 }
 
 // testHarmless goes through subresources that change nothing that a guardrail reads.
