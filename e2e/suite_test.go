@@ -33,7 +33,7 @@ type suite struct {
 	dir         string
 
 	binary   string
-	identity string // kubeconfig of Bulkhead's own user
+	identity string // kubeconfig of Bulkhead's own service account
 	config   string // path of the BulkheadConfig that both replicas read
 	replicas []*replica.Replica
 	balancer *balancer
@@ -203,7 +203,8 @@ func (s *suite) startBulkhead(ctx context.Context) (err error) {
 	if err := replica.Install(ctx, s.clients); err != nil {
 		return err
 	}
-	if s.identity, err = s.kubeconfigFor(replica.User); err != nil {
+	s.identity = filepath.Join(s.dir, "bulkhead.kubeconfig")
+	if err := replica.WriteIdentity(ctx, s.clients, s.admin, replica.Namespace, replica.ServiceAccount, s.identity); err != nil {
 		return err
 	}
 	s.config = filepath.Join(s.dir, "bulkhead.yaml")

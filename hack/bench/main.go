@@ -180,8 +180,12 @@ const webhookConfig = "apiVersion: bulkhead.dev/v1alpha1\nkind: BulkheadConfig\n
 
 // startWebhooks starts Bulkhead as a Deployment would, and the webhook that it is compared with.
 func (b *bench) startWebhooks(ctx context.Context) (err error) {
-	identity, err := b.plane.KubeconfigFor(replica.User, "system:serviceaccounts", "system:serviceaccounts:"+replica.Namespace, "system:authenticated")
+	client, err := kubernetes.NewForConfig(b.plane.RESTConfig())
 	if err != nil {
+		return err
+	}
+	identity := filepath.Join(b.dir, "bulkhead.kubeconfig")
+	if err := replica.WriteIdentity(ctx, client, b.plane.RESTConfig(), replica.Namespace, replica.ServiceAccount, identity); err != nil {
 		return err
 	}
 	config := filepath.Join(b.dir, "bulkhead.yaml")

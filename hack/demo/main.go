@@ -98,8 +98,8 @@ func (d *demo) startBulkhead(ctx context.Context, binary string) error {
 	if err := replica.Install(ctx, client); err != nil {
 		return err
 	}
-	identity, err := d.plane.KubeconfigFor(replica.User, "system:serviceaccounts", "system:serviceaccounts:"+replica.Namespace, "system:authenticated")
-	if err != nil {
+	identity := filepath.Join(d.plane.Dir(), "bulkhead.kubeconfig")
+	if err := replica.WriteIdentity(ctx, client, d.plane.RESTConfig(), replica.Namespace, replica.ServiceAccount, identity); err != nil {
 		return err
 	}
 	config := filepath.Join(d.plane.Dir(), "bulkhead.yaml")

@@ -3,78 +3,60 @@ package replica
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	rbacclient "k8s.io/client-go/kubernetes/typed/rbac/v1"
+	"sigs.k8s.io/yaml"
 
-	"github.com/bulkhead-dev/bulkhead/policy"
-	"github.com/bulkhead-dev/bulkhead/policy/config"
-	"github.com/bulkhead-dev/bulkhead/policy/guardrails"
+	"github.com/bulkhead-dev/bulkhead/deploy"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
-// The names of what Install creates.
+// The names that deploy/install.yaml has. User is who the pods' service account is to the API server.
 const (
 	Configuration = "bulkhead"
 	Secret        = "bulkhead-tls"
 	User          = "system:serviceaccount:" + Namespace + ":bulkhead"
 )
 
-// Install creates what Bulkhead needs in the cluster before it starts: its namespace, its rights for User, and its
-// registration with the API server, which is created last so that nothing waits for a webhook that is not there.
+// Install gives the cluster what Bulkhead needs before it starts, as deploy/install.yaml has it: its namespace, its service
+// account and its rights. What is there already is brought up to date. The registration is Register's: nothing is to wait for a
+// webhook that is not there.
 func Install(ctx context.Context, client kubernetes.Interface) error {
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}
-	if _, err := client.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	subjects := []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: User}}
-	all := guardrails.All()
-	needs := policy.Needs(all, config.Default(policy.Specs(all)))
-	rights := slices.Concat(webhook.SnapshotRights(), webhook.TierRights(), webhook.NeedRights(needs),
-		webhook.SelfSignedRights(Namespace, Secret, Configuration))
-	roles := map[string][]rbacv1.PolicyRule{} // by namespace; empty for the whole cluster
-	for _, r := range rights {
-		rule := rbacv1.PolicyRule{Verbs: []string{r.Verb}, APIGroups: []string{r.Group}, Resources: []string{r.Resource}}
-		if r.Name != "" {
-			rule.ResourceNames = []string{r.Name}
+	for document := range strings.SplitSeq(deploy.Install, "\n---\n") {
+		var object metav1.PartialObjectMetadata
+		if err := yaml.Unmarshal([]byte(document), &object); err != nil {
+			return fmt.Errorf("deploy/install.yaml: %w", err)
 		}
-		roles[r.Namespace] = append(roles[r.Namespace], rule)
-	}
-	for _, namespace := range slices.Sorted(maps.Keys(roles)) {
-		if err := grant(ctx, client.RbacV1(), namespace, roles[namespace], subjects); err != nil && !apierrors.IsAlreadyExists(err) {
-			return err
+		if err := apply(ctx, client, &object, []byte(document)); err != nil {
+			return fmt.Errorf("%s %s of deploy/install.yaml: %w", object.Kind, object.Name, err)
 		}
 	}
 	return nil
 }
 
-// grant lets the subjects do what the rules say in the namespace, or in the whole cluster where it is empty.
-func grant(ctx context.Context, c rbacclient.RbacV1Interface, namespace string, rules []rbacv1.PolicyRule, subjects []rbacv1.Subject) error {
-	meta := metav1.ObjectMeta{Name: "bulkhead", Namespace: namespace}
-	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name}
+// apply stores an object, if it is of a kind that a process needs as much as a pod does, whatever is there.
+func apply(ctx context.Context, client kubernetes.Interface, object *metav1.PartialObjectMetadata, document []byte) error {
+	force := true
+	options := metav1.PatchOptions{FieldManager: "bulkhead-install", Force: &force}
+	core, rbac := client.CoreV1(), client.RbacV1()
 	var err error
-	if namespace == "" {
-		ref.Kind = "ClusterRole"
-		_, err = c.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{})
-	} else {
-		_, err = c.Roles(namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{})
-	}
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	if namespace == "" {
-		binding := &rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: ref}
-		_, err = c.ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{})
-	} else {
-		binding := &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: ref}
-		_, err = c.RoleBindings(namespace).Create(ctx, binding, metav1.CreateOptions{})
+	switch object.Kind {
+	case "Namespace":
+		_, err = core.Namespaces().Patch(ctx, object.Name, types.ApplyYAMLPatchType, document, options)
+	case "ServiceAccount":
+		_, err = core.ServiceAccounts(object.Namespace).Patch(ctx, object.Name, types.ApplyYAMLPatchType, document, options)
+	case "ClusterRole":
+		_, err = rbac.ClusterRoles().Patch(ctx, object.Name, types.ApplyYAMLPatchType, document, options)
+	case "ClusterRoleBinding":
+		_, err = rbac.ClusterRoleBindings().Patch(ctx, object.Name, types.ApplyYAMLPatchType, document, options)
+	case "Role":
+		_, err = rbac.Roles(object.Namespace).Patch(ctx, object.Name, types.ApplyYAMLPatchType, document, options)
+	case "RoleBinding":
+		_, err = rbac.RoleBindings(object.Namespace).Patch(ctx, object.Name, types.ApplyYAMLPatchType, document, options)
 	}
 	return err
 }
