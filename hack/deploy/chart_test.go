@@ -12,6 +12,7 @@ import (
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -140,7 +141,7 @@ func TestObjects(t *testing.T) {
 			if labels := o.GetLabels(); labels["app.kubernetes.io/name"] != "bulkhead" || labels["app.kubernetes.io/instance"] != release.Name {
 				t.Errorf("%s has the labels %v", key, labels)
 			}
-			clusterWide := strings.HasPrefix(kind, "Cluster") || kind == "ValidatingWebhookConfiguration"
+			clusterWide := strings.HasPrefix(kind, "Cluster") || kind == "ValidatingWebhookConfiguration" || kind == "PriorityClass"
 			if where := o.GetNamespace(); clusterWide != (where == "") || !clusterWide && where != release.Namespace && (where != "default" || !strings.HasPrefix(kind, "Role")) {
 				t.Errorf("%s is in the wrong place", key)
 			}
@@ -171,7 +172,7 @@ func TestPods(t *testing.T) {
 		spec := only[*appsv1.Deployment](t, objects).Spec
 		pod := spec.Template.Spec
 		container := pod.Containers[0]
-		if p := pod.SecurityContext; !*p.RunAsNonRoot || *p.RunAsUser == 0 || p.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		if p := pod.SecurityContext; !*p.RunAsNonRoot || p.RunAsUser != nil && *p.RunAsUser == 0 || p.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
 			t.Errorf("pod security context %+v", p)
 		}
 		if c := container.SecurityContext; *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem || !slices.Equal(c.Capabilities.Drop, []corev1.Capability{"ALL"}) || c.Capabilities.Add != nil {
@@ -226,6 +227,59 @@ func TestMemoryLimit(t *testing.T) {
 		if env["GOMEMLIMIT"] != want || env["GOGC"] != "200" {
 			t.Errorf("limit %s: %v, want GOMEMLIMIT %s", limit, env, want)
 		}
+	}
+}
+
+// TestChoices: what is switched off is left out, because some clusters refuse any value.
+func TestChoices(t *testing.T) {
+	values := matrix(t)
+	usual := rendered(t, installRelease, nil)
+	pod := only[*appsv1.Deployment](t, usual).Spec.Template.Spec
+	if c := pod.SecurityContext; *c.RunAsUser != 65532 || *c.RunAsGroup != 65532 || *c.FSGroup != 65532 {
+		t.Errorf("security context %+v", c)
+	}
+	if pod.PriorityClassName != "system-cluster-critical" || len(each[*schedulingv1.PriorityClass](usual)) > 0 {
+		t.Errorf("priority class %q", pod.PriorityClassName)
+	}
+	for _, c := range pod.TopologySpreadConstraints {
+		if c.WhenUnsatisfiable != corev1.ScheduleAnyway {
+			t.Errorf("spread %+v", c)
+		}
+	}
+	chosen := rendered(t, installRelease, values["openshift"])
+	pod = only[*appsv1.Deployment](t, chosen).Spec.Template.Spec
+	if c := pod.SecurityContext; c.RunAsUser != nil || c.RunAsGroup != nil || c.FSGroup != nil || !*c.RunAsNonRoot {
+		t.Errorf("security context without a user: %+v", c)
+	}
+	if class := only[*schedulingv1.PriorityClass](t, chosen); class.Value != 900000 || class.GlobalDefault || pod.PriorityClassName != class.Name {
+		t.Errorf("priority class %+v, pods have %q", class, pod.PriorityClassName)
+	}
+	for _, c := range pod.TopologySpreadConstraints {
+		if c.WhenUnsatisfiable != corev1.DoNotSchedule {
+			t.Errorf("spread %+v", c)
+		}
+	}
+	digest := values["openshift"]["image"].(map[string]any)["digest"].(string)
+	if image := pod.Containers[0].Image; !strings.HasSuffix(image, "@"+digest) {
+		t.Errorf("the image is %s", image)
+	}
+	none := only[*appsv1.Deployment](t, rendered(t, installRelease, map[string]any{"priorityClassName": ""}))
+	if name := none.Spec.Template.Spec.PriorityClassName; name != "" {
+		t.Errorf("without a priority class it is %q", name)
+	}
+}
+
+// TestProbes: a replica that lists a large cluster is not restarted for it, because neither its start nor its life is judged by what it
+// has listed; only whether it is in the Service is.
+func TestProbes(t *testing.T) {
+	container := only[*appsv1.Deployment](t, rendered(t, installRelease, nil)).Spec.Template.Spec.Containers[0]
+	for name, p := range map[string]*corev1.Probe{"startup": container.StartupProbe, "liveness": container.LivenessProbe} {
+		if p.HTTPGet.Path != "/healthz" || p.FailureThreshold*p.PeriodSeconds < 30 && name == "startup" {
+			t.Errorf("%s probe %+v", name, p)
+		}
+	}
+	if p := container.ReadinessProbe; p.HTTPGet.Path != "/readyz" || p.FailureThreshold*p.PeriodSeconds > 5 {
+		t.Errorf("readiness probe %+v", p)
 	}
 }
 
