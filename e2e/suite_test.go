@@ -185,6 +185,11 @@ func (s *suite) findCluster(ctx context.Context) (err error) {
 		}
 		s.kubeconfig, s.kubectlPath, s.admin = s.plane.KubeconfigPath(), s.plane.KubectlPath(), s.plane.RESTConfig()
 	}
+	return s.connect()
+}
+
+// connect makes the clients of the cluster.
+func (s *suite) connect() (err error) {
 	if s.clients, err = kubernetes.NewForConfig(s.admin); err != nil {
 		return err
 	}
