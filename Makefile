@@ -6,8 +6,8 @@ export CGO_ENABLED = 0
 export GOFLAGS = -trimpath
 
 BIN := bin
-MODULES := . e2e hack/bench hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/kwok hack/deploy hack/tools/lint hack/tools/vuln
-LINTED := . e2e hack/bench hack/deploy
+MODULES := . e2e hack/bench hack/controlplane/certmanager hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/kwok hack/deploy hack/tools/lint hack/tools/vuln
+LINTED := . e2e hack/bench hack/controlplane/certmanager hack/deploy
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help

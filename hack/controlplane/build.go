@@ -46,8 +46,9 @@ type target struct {
 }
 
 // Build provides the programs of the control plane in dir and returns where they are. Those that are missing or were
-// built from other inputs are built from the Go modules nested in this directory, which pin etcd, Kubernetes and kwok;
-// this takes minutes once and is shown on progress (nil shows nothing). With all in place it takes milliseconds.
+// built from other inputs are built from the Go modules nested in this directory, which pin etcd, Kubernetes, kwok and
+// cert-manager; this takes minutes once and is shown on progress (nil shows nothing). With all in place it takes
+// milliseconds.
 //
 // An empty dir means $BULKHEAD_CONTROLPLANE_BIN, or bin/controlplane in the repository. Programs found in the directory
 // that $KUBEBUILDER_ASSETS names are used as they are. Concurrent calls, also of several processes, take turns. Build
@@ -184,6 +185,10 @@ func newTarget(r recipe, source, dir string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
+	sources, err := readSources(module)
+	if err != nil {
+		return target{}, err
+	}
 	version, err := requiredVersion(string(goMod), r.versionOf)
 	if err != nil {
 		return target{}, fmt.Errorf("%s: %w", module, err)
@@ -197,8 +202,25 @@ func newTarget(r recipe, source, dir string) (target, error) {
 	return target{
 		recipe: r, version: version, dir: module, flags: flags,
 		binary: filepath.Join(dir, string(r.component)),
-		digest: digest(goMod, goSum, r.pkg, flags),
+		digest: digest(goMod, goSum, r.pkg, flags, sources...),
 	}, nil
+}
+
+// readSources reads the Go files of a nested module. Most have none: what they build is in their dependencies.
+func readSources(module string) ([][]byte, error) {
+	paths, err := filepath.Glob(filepath.Join(module, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var sources [][]byte
+	for _, path := range paths {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, source)
+	}
+	return sources, nil
 }
 
 // build runs go build for one component, the number-th of count, and installs the result.

@@ -39,6 +39,7 @@ func fakeBuild(t *testing.T) (source, bin, calls string) {
 	source = filepath.Join(root, "source")
 	for module, requires := range map[string]string{
 		"etcd": "go.etcd.io/etcd/server/v3 v3.6.16", "kubernetes": "k8s.io/kubernetes v1.36.3", "kwok": "sigs.k8s.io/kwok v0.8.0",
+		"certmanager": "github.com/cert-manager/cert-manager v1.21.2",
 	} {
 		writeFile(t, filepath.Join(source, module, "go.mod"), "module m\n\nrequire "+requires+"\n")
 		writeFile(t, filepath.Join(source, module, "go.sum"), "")
@@ -70,7 +71,7 @@ func TestBuildOnlyWhatIsStale(t *testing.T) {
 	if binaries.KubernetesVersion() != "v1.36.3" {
 		t.Errorf("the version is %q", binaries.KubernetesVersion())
 	}
-	if !regexp.MustCompile(`(?m)^building kube-apiserver v1\.36\.3 \(2 of 6\) \.\.\. \d+ s$`).Match(shown.Bytes()) {
+	if !regexp.MustCompile(`(?m)^building kube-apiserver v1\.36\.3 \(2 of 7\) \.\.\. \d+ s$`).Match(shown.Bytes()) {
 		t.Errorf("progress shows\n%s", shown.String())
 	}
 	if first, _, _ := strings.Cut(readFile(t, calls), "\n"); !strings.HasPrefix(first, "0 off build -trimpath ") {
@@ -82,7 +83,7 @@ func TestBuildOnlyWhatIsStale(t *testing.T) {
 			t.Errorf("%d go commands ran, want %d", got, want)
 		}
 	}
-	wantCalls(6)
+	wantCalls(7)
 
 	shown.Reset()
 	rebuild := func() {
@@ -92,14 +93,18 @@ func TestBuildOnlyWhatIsStale(t *testing.T) {
 		}
 	}
 	rebuild()
-	wantCalls(6)
+	wantCalls(7)
 	if shown.Len() > 0 {
 		t.Errorf("with nothing to build, progress shows %q", shown.String())
 	}
 
 	writeFile(t, filepath.Join(source, "kwok", "go.sum"), "changed")
 	rebuild()
-	wantCalls(7)
+	wantCalls(8)
+
+	writeFile(t, filepath.Join(source, "certmanager", "main.go"), "package main")
+	rebuild()
+	wantCalls(9)
 }
 
 func TestConcurrentBuildsBuildOnce(t *testing.T) {
@@ -119,8 +124,8 @@ func TestConcurrentBuildsBuildOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := countCalls(t, calls); got != 6 {
-		t.Errorf("%d go commands ran, want 6", got)
+	if got := countCalls(t, calls); got != 7 {
+		t.Errorf("%d go commands ran, want 7", got)
 	}
 }
 
@@ -179,8 +184,8 @@ func TestAssetsComeFirst(t *testing.T) {
 	if got, want := binaries.Path(Etcd), filepath.Join(bin, "etcd"); got != want {
 		t.Errorf("etcd is %s, want %s", got, want)
 	}
-	if got := countCalls(t, calls); got != 5 {
-		t.Errorf("%d go commands ran, want 5", got)
+	if got := countCalls(t, calls); got != 6 {
+		t.Errorf("%d go commands ran, want 6", got)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // Component names one program of the control plane. The value is the name of its binary.
 type Component string
 
-// The programs that Build provides. Kubectl is a tool; the others are started by Start, in this order.
+// The programs that Build provides. Kubectl is a tool; the others but CertManager are started by Start, in this order.
 const (
 	Etcd              Component = "etcd"
 	APIServer         Component = "kube-apiserver"
@@ -19,6 +19,9 @@ const (
 	Scheduler         Component = "kube-scheduler"
 	Kwok              Component = "kwok"
 	Kubectl           Component = "kubectl"
+	// CertManager is cert-manager's controllers and cainjector. Start leaves it alone: whoever wants it gives it a
+	// kubeconfig and installs its kinds.
+	CertManager Component = "cert-manager"
 )
 
 // recipe says how one component is built from a nested module of this directory.
@@ -50,6 +53,10 @@ func recipes() []recipe {
 		kubernetes(Scheduler),
 		kubernetes(Kubectl),
 		{component: Kwok, module: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok", versionOf: "sigs.k8s.io/kwok"},
+		{
+			component: CertManager, module: "certmanager", pkg: "github.com/bulkhead-dev/bulkhead/hack/controlplane/certmanager",
+			versionOf: "github.com/cert-manager/cert-manager",
+		},
 	}
 }
 

@@ -16,13 +16,14 @@ import (
 // without asking the go command, which needs seconds for that. It holds a digest of the inputs and the binary's size.
 
 // digest identifies the inputs of one build: the module files, which pin every dependency by content, the package, the
-// flags and the platform. The Go version is left out on purpose: a patch release of Go is no reason to rebuild
+// flags, the platform, and the module's own Go files, if any. The Go version is left out on purpose: a patch release of Go is no reason to rebuild
 // Kubernetes for ten minutes.
-func digest(goMod, goSum []byte, pkg string, flags []string) string {
+func digest(goMod, goSum []byte, pkg string, flags []string, sources ...[]byte) string {
 	h := sha256.New()
-	for _, part := range [][]byte{
+	parts := [][]byte{
 		goMod, goSum, []byte(pkg), []byte(strings.Join(flags, "\x00")), []byte(runtime.GOOS + "/" + runtime.GOARCH),
-	} {
+	}
+	for _, part := range append(parts, sources...) {
 		fmt.Fprintf(h, "%d\n", len(part)) // lengths keep neighbouring parts apart
 		h.Write(part)
 	}

@@ -53,6 +53,8 @@ func TestDigestCoversEveryInput(t *testing.T) {
 		"package": digest([]byte("mod"), []byte("sum"), "pkg2", []string{"-a", "-b"}),
 		"flags":   digest([]byte("mod"), []byte("sum"), "pkg", []string{"-a", "-c"}),
 		"split":   digest([]byte("mod"), []byte("sum"), "pkg", []string{"-a-b"}),
+		"source":  digest([]byte("mod"), []byte("sum"), "pkg", []string{"-a", "-b"}, []byte("package main")),
+		"sources": digest([]byte("mod"), []byte("sum"), "pkg", []string{"-a", "-b"}, []byte("package main"), []byte("package main")),
 		"shifted": digest([]byte("mods"), []byte("um"), "pkg", []string{"-a", "-b"}),
 	} {
 		if other, taken := seen[sum]; taken {

@@ -51,7 +51,7 @@ func newBuildCommand() *cobra.Command {
 	var binDir string
 	command := &cobra.Command{
 		Use:   "build",
-		Short: "Build what is missing of etcd, Kubernetes and kwok",
+		Short: "Build what is missing of etcd, Kubernetes, kwok and cert-manager",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			binaries, err := controlplane.Build(command.Context(), binDir, os.Stderr)
