@@ -94,3 +94,29 @@ func SelfSignedRights(namespace, secret, configuration string) []Right {
 	}
 	return out
 }
+
+// CertManagerRights are what telling cert-manager's reasons needs, all in Bulkhead's own namespace: its Certificate and the
+// requests that are made for it, whose names cert-manager chooses. Whether the API servers trust a new certificate is read
+// from the webhook configuration. None of them stops Bulkhead from starting: they are not needed to serve.
+func CertManagerRights(namespace, certificate, configuration string) []Right {
+	out := []Right{
+		{Verb: "get", Group: certManagerGroup, Resource: "certificates", Namespace: namespace, Name: certificate},
+		{Verb: "get", Group: certManagerGroup, Resource: "certificaterequests", Namespace: namespace},
+	}
+	if configuration != "" {
+		out = append(out, Right{
+			Verb: "get", Group: "admissionregistration.k8s.io", Resource: "validatingwebhookconfigurations", Name: configuration,
+		})
+	}
+	return out
+}
+
+// IssuerRight is what reading the issuer of that Certificate needs; a ClusterIssuer is in no namespace.
+func IssuerRight(namespace, issuer string) Right {
+	if namespace == "" {
+		return Right{Verb: "get", Group: certManagerGroup, Resource: "clusterissuers", Name: issuer}
+	}
+	return Right{Verb: "get", Group: certManagerGroup, Resource: "issuers", Namespace: namespace, Name: issuer}
+}
+
+const certManagerGroup = "cert-manager.io"

@@ -180,6 +180,19 @@ func ObserveCertificate(r prometheus.Registerer, notAfter func() time.Time) {
 	}))
 }
 
+// ObserveIssuance exports whether cert-manager is fine with the serving certificate and its renewal.
+func ObserveIssuance(r prometheus.Registerer, issued func() bool) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: metricsPrefix + "certificate_issued",
+		Help: "1 while cert-manager says that the serving certificate is issued and no renewal fails; the log says why not.",
+	}, func() float64 {
+		if issued() {
+			return 1
+		}
+		return 0
+	}))
+}
+
 // Refused counts a request that was refused before it reached a guardrail.
 func (m *Metrics) Refused(reason string, status int) {
 	m.refusals.WithLabelValues(reason, strconv.Itoa(status)).Inc()

@@ -37,6 +37,7 @@ type serveOptions struct {
 	config                           string
 	webhookAddress, probeAddress     string
 	certificateDirectory             string
+	certificateName                  string
 	certificateSecret, configuration string
 	certificateNames                 []string
 	clientCA                         string
@@ -54,7 +55,8 @@ func newServe() *cobra.Command {
 		Long: `serve watches the cluster and answers admission reviews over TLS until SIGTERM.
 
 Its certificate is its own by default: kept in one Secret that all replicas share, rotated in time, and put into the
-webhook configuration's caBundle. With --certificate-dir it serves tls.crt and tls.key from there instead.`,
+webhook configuration's caBundle. With --certificate-dir it serves tls.crt and tls.key from there instead; with
+--certificate-name, too, it waits for them, and says in cert-manager's words why they are not there.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o) },
 	}
@@ -66,8 +68,9 @@ webhook configuration's caBundle. With --certificate-dir it serves tls.crt and t
 	f.StringVar(&o.webhookAddress, "webhook-address", ":9443", "address on which reviews are answered")
 	f.StringVar(&o.probeAddress, "probe-address", ":8081", "address of /healthz, /readyz and /metrics")
 	f.StringVar(&o.certificateDirectory, "certificate-dir", "", "directory with tls.crt and tls.key; empty makes Bulkhead sign its own")
+	f.StringVar(&o.certificateName, "certificate-name", "", "cert-manager Certificate of Bulkhead's own namespace whose Secret is mounted there")
 	f.StringVar(&o.certificateSecret, "certificate-secret", "bulkhead-tls", "Secret that holds the self-signed certificate")
-	f.StringVar(&o.configuration, "webhook-configuration", "bulkhead", "ValidatingWebhookConfiguration whose caBundle is kept up; empty for none")
+	f.StringVar(&o.configuration, "webhook-configuration", "bulkhead", "ValidatingWebhookConfiguration whose caBundle is kept up, or awaited with --certificate-name; empty for none")
 	f.StringSliceVar(&o.certificateNames, "certificate-names", nil, "DNS names and IP addresses of the self-signed certificate (default the Service bulkhead)")
 	f.StringVar(&o.clientCA, "client-ca-file", "", "PEM file of the CAs whose client certificates are demanded; empty demands none")
 	f.StringSliceVar(&o.clientNames, "client-names", []string{"kube-apiserver"}, "names that a client certificate may have")
@@ -123,6 +126,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	webhook.ObserveStore(registry, store)
 	webhook.ObserveCertificate(registry, certificate.NotAfter)
+	observeIssuance(registry, certificate)
 
 	handler := webhook.NewHandler(webhook.HandlerOptions{
 		Guardrails: all, Config: file.Current, Snapshot: store.Snapshot, Live: webhook.NewLive(client), Metrics: m,
@@ -158,12 +162,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	checks := []webhook.Check{
 		{Name: "config", Ready: file.Ready},
 		{Name: "snapshot", Ready: store.ReadyCheck},
-		{Name: "certificate", Ready: func() error {
-			if certificate.NotAfter().IsZero() {
-				return errors.New("there is no serving certificate yet")
-			}
-			return nil
-		}},
+		{Name: "certificate", Ready: certificate.Ready},
 		{Name: "tls", Ready: server.SelfCheck(ctx, certificate.CABundle)},
 		{Name: "serving", Ready: func() error {
 			if server.Draining() {
@@ -182,6 +181,8 @@ type certificateSource interface {
 	// CABundle is what a client has to trust, as PEM; NotAfter is zero before there is a certificate.
 	CABundle() []byte
 	NotAfter() time.Time
+	// Ready tells why there is no usable certificate; nil where there is one.
+	Ready() error
 	Run(ctx context.Context) error
 }
 
@@ -289,8 +290,12 @@ func newCertificate(o serveOptions, client kubernetes.Interface, m *webhook.Metr
 		Repaired: func(r certs.Repair) { m.Rotated("repaired-" + string(r)) },
 		Failed:   func(error) { m.Rotated("failed") },
 	}
+	fromFiles := certs.FilesOptions{Directory: o.certificateDirectory, Logger: logger, Observer: observer}
+	if o.certificateName != "" {
+		return newIssuedCertificate(o, client, fromFiles)
+	}
 	if o.certificateDirectory != "" {
-		files, err := certs.NewFiles(certs.FilesOptions{Directory: o.certificateDirectory, Logger: logger, Observer: observer})
+		files, err := certs.NewFiles(fromFiles)
 		if err != nil {
 			return nil, usageError{err}
 		}

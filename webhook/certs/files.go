@@ -13,12 +13,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 )
 
 // DefaultFilesInterval is how often [Files] looks for a new pair. The kubelet
 // itself takes about a minute to refresh a mounted Secret.
 const DefaultFilesInterval = 10 * time.Second
+
+// awaitInterval is how often Files looks while there is no pair at all.
+const awaitInterval = time.Second
 
 // FilesOptions says where a PEM certificate chain and its key are.
 type FilesOptions struct {
@@ -29,6 +33,15 @@ type FilesOptions struct {
 	CertFile, KeyFile string
 	// Interval between two looks; DefaultFilesInterval when zero.
 	Interval time.Duration
+	// Await makes a missing or unusable first pair something to wait for instead
+	// of an error of NewFiles.
+	Await bool
+	// Configuration names a ValidatingWebhookConfiguration whose caBundle somebody
+	// else keeps up, such as cert-manager's cainjector. A new pair is then served
+	// only once the API servers trust it, or the served one is about to expire.
+	// Empty serves a new pair at once. Client reads the configuration.
+	Configuration string
+	Client        kubernetes.Interface
 	// Clock is the real one when nil.
 	Clock clock.WithTicker
 	// Logger is slog.Default() when nil.
@@ -46,7 +59,10 @@ type FilesOptions struct {
 type Files struct {
 	options FilesOptions
 	loaded  atomic.Pointer[filePair]
+	// failure is why the last look brought no usable pair; nil where it did.
+	failure atomic.Pointer[error]
 	lastErr string
+	held    holding
 }
 
 type filePair struct {
@@ -54,7 +70,8 @@ type filePair struct {
 	certificate     *tls.Certificate
 }
 
-// NewFiles loads the pair once and fails when there is no usable one.
+// NewFiles loads the pair once. It fails when there is no usable one and Await is
+// not set.
 func NewFiles(options FilesOptions) (*Files, error) {
 	if options.CertFile == "" {
 		options.CertFile = filepath.Join(options.Directory, "tls.crt")
@@ -72,28 +89,56 @@ func NewFiles(options FilesOptions) (*Files, error) {
 		options.Logger = slog.Default()
 	}
 	f := &Files{options: options}
-	if err := f.reload(); err != nil {
+	if err := f.look(context.Background()); err != nil && !options.Await {
 		return nil, err
 	}
 	return f, nil
 }
 
+// errNone is what there is to say before the first pair.
+var errNone = errors.New("there is no serving certificate yet")
+
 // GetCertificate answers tls.Config.GetCertificate with the last good pair.
 func (f *Files) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return f.loaded.Load().certificate, nil
+	loaded := f.loaded.Load()
+	if loaded == nil {
+		return nil, errNone
+	}
+	return loaded.certificate, nil
 }
 
-// NotAfter is the expiry of the certificate in use.
+// NotAfter is the expiry of the certificate in use; zero before there is one.
 func (f *Files) NotAfter() time.Time {
-	return f.loaded.Load().certificate.Leaf.NotAfter
+	loaded := f.loaded.Load()
+	if loaded == nil {
+		return time.Time{}
+	}
+	return loaded.certificate.Leaf.NotAfter
+}
+
+// Ready tells why no API server can accept what is served: there is no pair yet,
+// or it is outside its validity. It is nil otherwise.
+func (f *Files) Ready() error {
+	err := errNone
+	if loaded := f.loaded.Load(); loaded != nil {
+		err = inValidity(f.options.Clock.Now(), loaded.certificate)
+	}
+	if failure := f.failure.Load(); err != nil && failure != nil && *failure != nil {
+		err = fmt.Errorf("%w: %w", err, *failure)
+	}
+	return err
 }
 
 // CABundle returns, as PEM, the served chain itself: a verifier that trusts it
 // accepts exactly this certificate. Which CA the API server trusts is up to
-// whoever writes the files.
+// whoever writes the files. It is nil before there is a certificate.
 func (f *Files) CABundle() []byte {
+	loaded := f.loaded.Load()
+	if loaded == nil {
+		return nil
+	}
 	var bundle bytes.Buffer
-	for _, der := range f.loaded.Load().certificate.Certificate {
+	for _, der := range loaded.certificate.Certificate {
 		bundle.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	}
 	return bundle.Bytes()
@@ -101,35 +146,63 @@ func (f *Files) CABundle() []byte {
 
 // Run looks for a new pair until ctx ends; failures are reported and retried.
 func (f *Files) Run(ctx context.Context) error {
-	ticker := f.options.Clock.NewTicker(f.options.Interval)
+	f.lookUntil(ctx, awaitInterval, func() bool { return f.loaded.Load() != nil })
+	f.lookUntil(ctx, f.options.Interval, func() bool { return false })
+	return nil
+}
+
+// lookUntil looks at each interval until it is done or ctx ends.
+func (f *Files) lookUntil(ctx context.Context, interval time.Duration, done func() bool) {
+	ticker := f.options.Clock.NewTicker(interval)
 	defer ticker.Stop()
-	for {
+	for !done() {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-ticker.C():
-			f.check()
+			f.check(ctx)
 		}
 	}
 }
 
-// check reloads and logs a failure when it differs from the one before, so that
-// a lasting one does not fill the log.
-func (f *Files) check() {
-	err := f.reload()
+// check looks and logs a failure when it differs from the one before, so that a
+// lasting one does not fill the log.
+func (f *Files) check(ctx context.Context) {
+	err := f.look(ctx)
 	if err == nil {
 		f.lastErr = ""
 		return
 	}
-	f.options.Observer.failed(err)
-	if text := err.Error(); text != f.lastErr {
-		f.lastErr = text
+	var held *heldError
+	waiting := errors.As(err, &held)
+	if !waiting {
+		f.options.Observer.failed(err)
+	}
+	text := err.Error()
+	if text == f.lastErr {
+		return
+	}
+	f.lastErr = text
+	switch {
+	case waiting:
+		f.options.Logger.Info("a new serving certificate is there and not served yet, the old one stays in use",
+			"reason", err, "notAfter", f.NotAfter())
+	case f.loaded.Load() == nil:
+		f.options.Logger.Warn("there is no serving certificate yet", "error", err)
+	default:
 		f.options.Logger.Warn("serving certificate not reloaded, the last good one stays in use",
 			"error", err, "notAfter", f.NotAfter())
 	}
 }
 
-func (f *Files) reload() error {
+// look reloads and notes why that failed, if it did.
+func (f *Files) look(ctx context.Context) error {
+	err := f.reload(ctx)
+	f.failure.Store(&err)
+	return err
+}
+
+func (f *Files) reload(ctx context.Context) error {
 	certPEM, err := os.ReadFile(f.options.CertFile)
 	if err != nil {
 		return fmt.Errorf("serving certificate: %w", err)
@@ -140,6 +213,7 @@ func (f *Files) reload() error {
 	}
 	old := f.loaded.Load()
 	if old != nil && bytes.Equal(old.certPEM, certPEM) && bytes.Equal(old.keyPEM, keyPEM) {
+		f.held = holding{}
 		return nil
 	}
 	certificate, err := tls.X509KeyPair(certPEM, keyPEM)
@@ -150,6 +224,13 @@ func (f *Files) reload() error {
 	if err := inValidity(now, &certificate); err != nil && old != nil && inValidity(now, old.certificate) == nil {
 		return fmt.Errorf("%s: %w", f.options.CertFile, err)
 	}
+	// The last look before the expiry of what is served takes the new pair in any case.
+	if old != nil && inValidity(now.Add(2*f.options.Interval), old.certificate) == nil {
+		if err := f.hold(ctx, now, old.certificate, &certificate); err != nil {
+			return err
+		}
+	}
+	f.held = holding{}
 	f.loaded.Store(&filePair{certPEM: certPEM, keyPEM: keyPEM, certificate: &certificate})
 	f.options.Logger.Info("serving certificate loaded", "file", f.options.CertFile,
 		"notAfter", certificate.Leaf.NotAfter, "serial", certificate.Leaf.SerialNumber.Text(16))

@@ -73,7 +73,7 @@ func TestFilesKeepTheLastGoodPair(t *testing.T) {
 			files, _, seen := newFiles(t, directory)
 			before := serial(t, files)
 			write(t, directory, test.cert, test.key)
-			files.check()
+			files.check(t.Context())
 			if got := serial(t, files) != before; got != test.takesTheNext {
 				t.Errorf("took the new pair: %t, want %t", got, test.takesTheNext)
 			}
@@ -81,7 +81,7 @@ func TestFilesKeepTheLastGoodPair(t *testing.T) {
 				t.Errorf("failures %v, want one that says %q", seen.failures, test.err)
 			}
 			write(t, directory, next.certPEM, next.keyPEM)
-			files.check()
+			files.check(t.Context())
 			if serial(t, files) != next.certificate().SerialNumber.String() {
 				t.Error("the good pair after that was not taken")
 			}
@@ -96,7 +96,7 @@ func TestFilesTakeAnExpiredPairWhenTheServedOneIsNoBetter(t *testing.T) {
 	files, now, seen := newFiles(t, directory)
 	now.SetTime(testStart.Add(24 * time.Hour))
 	write(t, directory, newer.certPEM, newer.keyPEM)
-	files.check()
+	files.check(t.Context())
 	if !files.NotAfter().Equal(newer.certificate().NotAfter) || seen.served != 2 {
 		t.Errorf("NotAfter %s, %d loads; want the newer of two expired ones", files.NotAfter(), seen.served)
 	}

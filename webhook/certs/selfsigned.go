@@ -90,9 +90,15 @@ func NewSelfSigned(options SelfSignedOptions) (*SelfSigned, error) {
 func (s *SelfSigned) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	current := s.current.Load()
 	if current == nil {
-		return nil, errors.New("no serving certificate yet: its Secret was neither read nor created")
+		return nil, errors.New("there is no serving certificate yet: its Secret was neither read nor created")
 	}
 	return current.serving.pair, nil
+}
+
+// Ready tells that there is no certificate yet; nil where there is one.
+func (s *SelfSigned) Ready() error {
+	_, err := s.GetCertificate(nil)
+	return err
 }
 
 // NotAfter is the expiry of the certificate in use; zero before the first.
