@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -55,6 +56,10 @@ func TestRights(t *testing.T) {
 		if flagOf(t, objects, "certificate-dir") == "" {
 			want = append(want, webhook.SelfSignedRights(release.Namespace, flagOf(t, objects, "certificate-secret"), flagOf(t, objects, "webhook-configuration"))...)
 		}
+		if name := flagOf(t, objects, "certificate-name"); name != "" {
+			want = append(want, webhook.CertManagerRights(release.Namespace, name, flagOf(t, objects, "webhook-configuration"))...)
+			want = append(want, issuerRights(t, objects, release, name)...)
+		}
 		sizes[len(needs)] = true
 		if diff := cmp.Diff(lines(want), lines(granted(t, objects, release))); diff != "" {
 			t.Errorf("rights that are needed (-) and granted (+):\n%s", diff)
@@ -63,6 +68,22 @@ func TestRights(t *testing.T) {
 	if len(sizes) < 4 {
 		t.Errorf("the configs of the matrix ask for too much alike: %v kinds", slices.Sorted(maps.Keys(sizes)))
 	}
+}
+
+// issuerRights are what reading the issuer of the Certificate needs; nothing for an issuer of another project.
+func issuerRights(t *testing.T, objects []object, release Release, certificate string) []webhook.Right {
+	t.Helper()
+	for _, c := range each[*certmanagerv1.Certificate](objects) {
+		ref := c.Spec.IssuerRef
+		switch {
+		case c.Name != certificate || ref.Group != "cert-manager.io":
+		case ref.Kind == certmanagerv1.ClusterIssuerKind:
+			return []webhook.Right{webhook.IssuerRight("", ref.Name)}
+		default:
+			return []webhook.Right{webhook.IssuerRight(release.Namespace, ref.Name)}
+		}
+	}
+	return nil
 }
 
 func lines(rights []webhook.Right) []string {

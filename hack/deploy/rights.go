@@ -19,6 +19,7 @@ const (
 	namePlace      = "$(NAME)"
 	namespacePlace = "$(NAMESPACE)"
 	secretPlace    = "$(SECRET)"
+	issuerPlace    = "$(ISSUER)"
 )
 
 // grant is one rule of RBAC and where it holds.
@@ -35,6 +36,10 @@ type rightsFile struct {
 	// Always is needed whatever the config says, SelfSigned where Bulkhead signs its own certificate.
 	Always     []grant `json:"always"`
 	SelfSigned []grant `json:"selfSigned"`
+	// CertManager is needed where cert-manager signs, and Issuer or ClusterIssuer besides.
+	CertManager   []grant `json:"certManager"`
+	Issuer        []grant `json:"issuer"`
+	ClusterIssuer []grant `json:"clusterIssuer"`
 	// Needs are what only some guardrails read.
 	Needs []grant `json:"needs"`
 	// DefaultActions are those of the guardrails in Needs.
@@ -45,6 +50,9 @@ func rights() rightsFile {
 	out := rightsFile{
 		Always:         grants(slices.Concat(webhook.SnapshotRights(), webhook.TierRights())),
 		SelfSigned:     grants(webhook.SelfSignedRights(namespacePlace, secretPlace, namePlace)),
+		CertManager:    grants(webhook.CertManagerRights(namespacePlace, namePlace, namePlace)),
+		Issuer:         grants([]webhook.Right{webhook.IssuerRight(namespacePlace, issuerPlace)}),
+		ClusterIssuer:  grants([]webhook.Right{webhook.IssuerRight("", issuerPlace)}),
 		DefaultActions: map[string]config.Action{},
 	}
 	all := guardrails.All()

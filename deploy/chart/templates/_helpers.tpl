@@ -20,6 +20,12 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The issuer of the serving certificate; that of the release itself where none is given. */}}
+{{- define "bulkhead.issuer" -}}
+{{- $given := .Values.certificates.certManager.issuerRef -}}
+{{- merge (dict) $given (dict "group" "cert-manager.io" "kind" "Issuer" "name" (include "bulkhead.fullname" .)) | toYaml -}}
+{{- end -}}
+
 {{/* What never changes in the life of a release: it is in the Deployment's selector. */}}
 {{- define "bulkhead.selectorLabels" -}}
 app.kubernetes.io/name: bulkhead
@@ -55,7 +61,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- define "bulkhead.file" -}}
 {{- $name := include "bulkhead.fullname" .root -}}
 {{- .root.Files.Get .path | replace "$(NAMESPACE)" .root.Release.Namespace | replace "$(NAME)" $name
-  | replace "$(SECRET)" (include "bulkhead.secret" .root) -}}
+  | replace "$(SECRET)" (include "bulkhead.secret" .root) | replace "$(ISSUER)" (include "bulkhead.issuer" .root | fromYaml).name -}}
 {{- end -}}
 
 {{/* The rules of RBAC that the config asks for, by namespace; those for the whole cluster are under "". */}}
@@ -67,6 +73,12 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- $granted := $file.always -}}
 {{- if eq .Values.certificates.mode "selfSigned" -}}
 {{- $granted = concat $granted $file.selfSigned -}}
+{{- else if eq .Values.certificates.mode "certManager" -}}
+{{- $granted = concat $granted $file.certManager -}}
+{{- $issuer := include "bulkhead.issuer" . | fromYaml -}}
+{{- if eq $issuer.group "cert-manager.io" -}}
+{{- $granted = concat $granted (ternary $file.clusterIssuer $file.issuer (eq $issuer.kind "ClusterIssuer")) -}}
+{{- end -}}
 {{- end -}}
 {{- range $need := $file.needs -}}
 {{- $wanted := false -}}
