@@ -218,3 +218,8 @@ func wantEntries(t *testing.T, dir string, want ...string) {
 		t.Errorf("%s holds %q, want %q", dir, got, want)
 	}
 }
+
+// build builds the control plane's programs from fakeBuild's sources.
+func build(ctx context.Context, source, dir string, progress *buildProgress) (Binaries, error) {
+	return buildRecipes(ctx, recipes(), source, dir, progress)
+}

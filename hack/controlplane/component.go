@@ -24,6 +24,16 @@ const (
 	CertManager Component = "cert-manager"
 )
 
+// The programs of a real node, which BuildNode provides. CoreDNS runs in a pod.
+const (
+	Kubelet        Component = "kubelet"
+	KubeProxy      Component = "kube-proxy"
+	Containerd     Component = "containerd"
+	ContainerdShim Component = "containerd-shim-runc-v2"
+	Ctr            Component = "ctr"
+	CoreDNS        Component = "coredns"
+)
+
 // recipe says how one component is built from a nested module of this directory.
 type recipe struct {
 	component Component
@@ -33,6 +43,8 @@ type recipe struct {
 	pkg string
 	// versionOf is the module whose required version is the component's version.
 	versionOf string
+	// tags are the build tags.
+	tags string
 	// stampVersion is whether the binary has to be told its version: Kubernetes reports v0.0.0-master otherwise, which
 	// kubectl and the feature gates of kube-apiserver take for a development build.
 	stampVersion bool
@@ -58,6 +70,33 @@ func recipes() []recipe {
 			versionOf: "github.com/cert-manager/cert-manager",
 		},
 	}
+}
+
+// nodeRecipes lists what BuildNode builds, in the order in which it does.
+func nodeRecipes() []recipe {
+	containerd := func(c Component) recipe {
+		return recipe{
+			component: c, module: "../node/containerd", pkg: "github.com/containerd/containerd/v2/cmd/" + string(c),
+			versionOf: "github.com/containerd/containerd/v2",
+			tags:      "no_btrfs,no_devmapper,no_zfs", // one snapshotter is enough, and these want C libraries
+		}
+	}
+	recipes := []recipe{
+		containerd(Containerd),
+		containerd(ContainerdShim),
+		containerd(Ctr),
+		{
+			component: CoreDNS, module: "../node/coredns", pkg: "github.com/bulkhead-dev/bulkhead/hack/node/coredns",
+			versionOf: "github.com/coredns/coredns",
+		},
+	}
+	for _, c := range []Component{Kubelet, KubeProxy} {
+		recipes = append(recipes, recipe{
+			component: c, module: "kubernetes", pkg: "k8s.io/kubernetes/cmd/" + string(c),
+			versionOf: "k8s.io/kubernetes", stampVersion: true,
+		})
+	}
+	return recipes
 }
 
 // ldflags returns the linker flags for the component at version, such as v1.36.3.

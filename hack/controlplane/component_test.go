@@ -3,6 +3,7 @@ package controlplane
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,7 +51,7 @@ func TestLdflags(t *testing.T) {
 
 // TestNestedModulesPinEverything reads the real module files: every recipe finds its version in them.
 func TestNestedModulesPinEverything(t *testing.T) {
-	for _, r := range recipes() {
+	for _, r := range slices.Concat(recipes(), nodeRecipes()) {
 		target, err := newTarget(r, ".", t.TempDir())
 		if err != nil {
 			t.Errorf("%s: %v", r.component, err)

@@ -12,9 +12,9 @@ const (
 	apiServiceIP = "10.96.0.1"
 	dnsServiceIP = "10.96.0.10"
 	podRange     = "10.244.0.0/16"
-	// advertiseAddress is the API server's address in the endpoints of the Service default/kubernetes. The API refuses
+	// AdvertiseAddress is the API server's address in the endpoints of the Service default/kubernetes. The API refuses
 	// loopback addresses there, so it is one that is reserved for documentation (RFC 5737) and routes nowhere.
-	advertiseAddress = "192.0.2.1"
+	AdvertiseAddress = "192.0.2.1"
 )
 
 // Names under the working directory.
@@ -105,7 +105,7 @@ func (c *ControlPlane) apiServerArguments() []string {
 		"--etcd-cafile=" + c.pki.crt(etcdCAFiles),
 		"--etcd-certfile=" + c.pki.crt(etcdClientFiles),
 		"--etcd-keyfile=" + c.pki.key(etcdClientFiles),
-		"--advertise-address=" + advertiseAddress,
+		"--advertise-address=" + AdvertiseAddress,
 		"--service-cluster-ip-range=" + serviceRange,
 		"--client-ca-file=" + c.pki.crt(caFiles),
 		"--authorization-mode=Node,RBAC",
@@ -114,6 +114,10 @@ func (c *ControlPlane) apiServerArguments() []string {
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + c.path(pkiDir, serviceAccountPublic),
 		"--service-account-signing-key-file=" + c.path(pkiDir, serviceAccountKey),
+		// The API server gets the logs of pods from kubelets, where nodes have any.
+		"--kubelet-client-certificate=" + c.pki.crt(kubeletClientFiles),
+		"--kubelet-client-key=" + c.pki.key(kubeletClientFiles),
+		"--kubelet-preferred-address-types=InternalIP",
 		// The aggregation layer, whose authority the other components look up too, to check their own callers.
 		"--requestheader-client-ca-file=" + c.pki.crt(frontProxyCAFiles),
 		"--requestheader-allowed-names=" + frontProxyClient,

@@ -152,6 +152,7 @@ const (
 	etcdClientFiles       = "etcd-client"
 	frontProxyClientFiles = "front-proxy-client"
 	apiServerFiles        = "apiserver"
+	kubeletClientFiles    = "apiserver-kubelet-client"
 	controllerFiles       = "controller-manager"
 	schedulerFiles        = "scheduler"
 	serviceAccountPublic  = "service-account.pub"
@@ -185,7 +186,7 @@ func newPKI(dir string) (*pki, error) {
 	loopback := []string{"localhost", "127.0.0.1"}
 	apiServerHosts := append([]string{
 		"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
-		apiServiceIP, advertiseAddress,
+		apiServiceIP, AdvertiseAddress,
 	}, loopback...)
 	for _, wanted := range []struct {
 		name  string
@@ -198,6 +199,7 @@ func newPKI(dir string) (*pki, error) {
 		{etcdServerFiles, func() (keyPair, error) { return etcd.member("etcd", loopback...) }},
 		{etcdClientFiles, func() (keyPair, error) { return etcd.client("kube-apiserver-etcd-client") }},
 		{apiServerFiles, func() (keyPair, error) { return ca.server("kube-apiserver", apiServerHosts...) }},
+		{kubeletClientFiles, func() (keyPair, error) { return ca.client("kube-apiserver-kubelet-client", mastersGroup) }},
 		{controllerFiles, func() (keyPair, error) { return ca.server("kube-controller-manager", loopback...) }},
 		{schedulerFiles, func() (keyPair, error) { return ca.server("kube-scheduler", loopback...) }},
 	} {
