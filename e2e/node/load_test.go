@@ -1,0 +1,86 @@
+//go:build node && linux
+
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	// pace is how often a request is made, whether or not those before have been answered.
+	pace = 5 * time.Millisecond
+	// perRequest bounds a request: more than the API server gives the webhook.
+	perRequest = 15 * time.Second
+)
+
+// load asks for the judgement of NetworkPolicies, through the API server, until it is stopped.
+type load struct {
+	stop   context.CancelFunc
+	ended  chan struct{}
+	begun  time.Time
+	asking sync.WaitGroup
+
+	mu     sync.Mutex
+	made   int
+	failed []error
+	worst  time.Duration
+}
+
+// startLoad starts the requests. With failurePolicy Fail each that no replica answers is one that fails.
+func (s *suite) startLoad(t *testing.T) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{stop: cancel, ended: make(chan struct{}), begun: time.Now()}
+	t.Cleanup(cancel)
+	go func() {
+		defer close(l.ended)
+		ticker := time.NewTicker(pace)
+		defer ticker.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				l.asking.Go(func() { l.note(s, t, i) })
+			}
+		}
+	}()
+	return l
+}
+
+func (l *load) note(s *suite, t *testing.T, i int) {
+	ctx, cancel := context.WithTimeout(t.Context(), perRequest)
+	defer cancel()
+	begun := time.Now()
+	err := s.ask(ctx, fmt.Sprintf("load-%d", i))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.made++
+	l.worst = max(l.worst, time.Since(begun))
+	if err != nil {
+		l.failed = append(l.failed, err)
+	}
+}
+
+// end stops the requests, waits for those under way, and fails the test where one failed or fewer than least were made.
+func (l *load) end(t *testing.T, during string, least int) {
+	t.Helper()
+	l.stop()
+	<-l.ended
+	took := time.Since(l.begun)
+	l.asking.Wait()
+	t.Logf("during %s: %d requests in %.1f s, %d failed, the slowest took %d ms", during, l.made, took.Seconds(), len(l.failed), l.worst.Milliseconds())
+	for i, err := range l.failed {
+		if i == 5 {
+			break
+		}
+		t.Errorf("during %s: %v", during, err)
+	}
+	if len(l.failed) > 0 || l.made < least {
+		t.Fatalf("during %s %d of %d requests failed; none may, of %d or more", during, len(l.failed), l.made, least)
+	}
+}
