@@ -6,7 +6,8 @@ export CGO_ENABLED = 0
 export GOFLAGS = -trimpath
 
 BIN := bin
-MODULES := . e2e hack/bench hack/controlplane/certmanager hack/controlplane/etcd hack/controlplane/kubernetes hack/controlplane/kwok hack/deploy hack/tools/lint hack/tools/vuln
+# Every folder with a go.mod, and of those the ones with code of our own.
+MODULES := $(patsubst %/,%,$(sort $(dir $(wildcard go.mod */go.mod */*/go.mod */*/*/go.mod))))
 LINTED := . e2e hack/bench hack/controlplane/certmanager hack/deploy
 FUZZTIME ?= 30s
 
@@ -29,6 +30,10 @@ demo: ## run Bulkhead on a real control plane and walk through it; DEMO_EXIT=1 e
 .PHONY: controlplane
 controlplane: ## build etcd, kube-apiserver and friends into bin/controlplane (minutes, once)
 	@go run ./hack/controlplane/cmd/controlplane build
+
+.PHONY: image
+image: controlplane ## build the image for amd64 and arm64 without a container engine, and check it (as root); COLD=1 without build cache
+	@go run ./hack/image $(if $(COLD),-cold)
 
 ##@ test
 

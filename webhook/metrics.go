@@ -89,6 +89,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 
 // Version gives the version that the binary was built from.
 func Version() string {
+	if release != "" {
+		return release
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -35,6 +36,8 @@ type Options struct {
 	Log string
 	// Args are further flags of "bulkhead serve".
 	Args []string
+	// Launcher is a command line that Binary and its arguments are added to, such as one that confines it; usually empty.
+	Launcher []string
 }
 
 // Replica is a running process.
@@ -87,7 +90,8 @@ func Start(ctx context.Context, o Options) (*Replica, error) {
 	}
 	defer log.Close()
 	// Not CommandContext: ctx bounds the start, not the life.
-	r.cmd = exec.Command(o.Binary, args...)
+	command := slices.Concat(o.Launcher, []string{o.Binary}, args)
+	r.cmd = exec.Command(command[0], command[1:]...)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	r.cmd.SysProcAttr = childAttributes()
 	if err := r.run(); err != nil {
