@@ -238,19 +238,26 @@ func (s *suite) startBulkhead(ctx context.Context) (err error) {
 }
 
 // startReplica starts one more replica, which is stopped by whoever asks for it.
-func (s *suite) startReplica(ctx context.Context) (*replica.Replica, error) {
-	log, err := os.CreateTemp(s.dir, "bulkhead-*.log")
+func (s *suite) startReplica(ctx context.Context, args ...string) (*replica.Replica, error) {
+	options, err := s.replicaOptions(args)
 	if err != nil {
-		return nil, err
-	}
-	if err := log.Close(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return replica.Start(ctx, replica.Options{
-		Binary: s.binary, Kubeconfig: s.identity, Config: s.config, Host: s.host, Log: log.Name(),
-	})
+	return replica.Start(ctx, options)
+}
+
+// replicaOptions are those of a replica with a log of its own.
+func (s *suite) replicaOptions(args []string) (replica.Options, error) {
+	log, err := os.CreateTemp(s.dir, "bulkhead-*.log")
+	if err != nil {
+		return replica.Options{}, err
+	}
+	return replica.Options{
+		Binary: s.binary, Kubeconfig: s.identity, Config: s.config, Host: s.host, Log: log.Name(), Args: args,
+		Env: []string{"GOMEMLIMIT=215MiB", "GOGC=200"}, // as the chart has it
+	}, log.Close()
 }
 
 // close ends what the suite started. The registration goes first: the API server is not to wait for who is gone.

@@ -38,6 +38,8 @@ type Options struct {
 	Args []string
 	// Launcher is a command line that Binary and its arguments are added to, such as one that confines it; usually empty.
 	Launcher []string
+	// Env is added to the environment, such as "GOGC=200".
+	Env []string
 }
 
 // Replica is a running process.
@@ -64,6 +66,18 @@ func Build(ctx context.Context, root, dir string) (string, error) {
 
 // Start runs a replica and returns once it is ready. ctx bounds the start alone.
 func Start(ctx context.Context, o Options) (*Replica, error) {
+	r, err := Launch(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.AwaitReady(ctx); err != nil {
+		return nil, errors.Join(err, r.Stop())
+	}
+	return r, nil
+}
+
+// Launch runs a replica and does not wait for it.
+func Launch(o Options) (*Replica, error) {
 	if o.Host == "" {
 		o.Host = "127.0.0.1"
 	}
@@ -93,14 +107,20 @@ func Start(ctx context.Context, o Options) (*Replica, error) {
 	command := slices.Concat(o.Launcher, []string{o.Binary}, args)
 	r.cmd = exec.Command(command[0], command[1:]...)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
+	r.cmd.Env = append(os.Environ(), o.Env...)
 	r.cmd.SysProcAttr = childAttributes()
 	if err := r.run(); err != nil {
 		return nil, err
 	}
-	if err := r.awaitReady(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("bulkhead did not become ready: %w\n%s", err, tail(o.Log)), r.Stop())
-	}
 	return r, nil
+}
+
+// AwaitReady waits until the replica is ready; the error holds the end of its log.
+func (r *Replica) AwaitReady(ctx context.Context) error {
+	if err := r.awaitReady(ctx); err != nil {
+		return fmt.Errorf("bulkhead did not become ready: %w\n%s", err, tail(r.LogPath))
+	}
+	return nil
 }
 
 // run starts the process and waits for its end on one thread, which lives as long: the system ends the child with the
@@ -182,6 +202,15 @@ func (r *Replica) Stop() error {
 	case <-time.After(stopWithin):
 		return errors.Join(fmt.Errorf("bulkhead did not stop within %s", stopWithin), r.cmd.Process.Kill())
 	}
+}
+
+// Kill ends the replica at once, as a node that fails does, and waits for it.
+func (r *Replica) Kill() error {
+	if err := r.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	r.exited <- <-r.exited
+	return nil
 }
 
 func freePort(host string) (string, error) {
