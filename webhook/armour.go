@@ -33,6 +33,7 @@ const (
 	refusedPanic       = "panic"
 	refusedConnections = "connections"
 	refusedClientName  = "client-name"
+	refusedCrowded     = "crowded-out"
 )
 
 const (
@@ -175,6 +176,7 @@ func (a *armoured) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, &refusal{refusedOverload, http.StatusServiceUnavailable, "too many requests in flight, try again", ""})
 		return
 	}
+	defer workOn(r.Context())()
 	state := &requestState{}
 	ctx, cancel := context.WithDeadline(context.WithValue(r.Context(), requestStateKey{}, state), callDeadline(start, r))
 	defer cancel()

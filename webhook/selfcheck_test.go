@@ -22,7 +22,8 @@ func brief(t *testing.T) context.Context {
 // TestFullServerIsReady has silent clients take every connection, the reserve included.
 func TestFullServerIsReady(t *testing.T) {
 	const limit = 4
-	server := startServer(t, ServerOptions{MaxConnections: limit, HeaderTimeout: time.Minute, OverLimitTimeout: time.Minute})
+	server := startServer(t, ServerOptions{MaxConnections: limit, HeaderTimeout: time.Minute, OverLimitTimeout: time.Minute},
+		func(s *Server) { s.listener.patience = time.Hour })
 	for range 3 * limit {
 		conn, err := net.Dial("tcp", server.Addr().String())
 		if err != nil {

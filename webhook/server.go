@@ -47,10 +47,11 @@ type ServerOptions struct {
 	// MaxConcurrent is how many reviews are worked on at a time; more get 503 with
 	// Retry-After at once. Default 256.
 	MaxConcurrent int
-	// MaxConnections is how many connections are served; default 512. A quarter
-	// more is accepted only to be told 503. What is beyond that
-	// waits in the kernel's backlog, so memory is bounded (about 30 KiB a
-	// connection) while every caller still gets an answer that the API server
+	// MaxConnections is how many connections are served; default 512. Beyond that,
+	// one that has been without a whole request for half a second makes room. Where
+	// there is none, a quarter more is accepted only to be told 503. What is beyond
+	// that waits in the kernel's backlog, so memory is bounded (about 30 KiB a
+	// connection) while a burst of calls still gets answers that the API server
 	// retries, which a reset connection would not be.
 	MaxConnections int
 	// OverLimitTimeout is how long a connection over that limit may take for
@@ -143,6 +144,9 @@ func (s *Server) Listen() error {
 		return fmt.Errorf("cannot listen on %s, choose another address with --webhook-address: %w", s.options.Address, err)
 	}
 	s.listener = limitListener(listener, s.options.MaxConnections, s.options.OverLimitTimeout)
+	if s.options.Refused != nil {
+		s.listener.evicted = func() { s.options.Refused(refusedCrowded, 0) }
+	}
 	return nil
 }
 

@@ -154,6 +154,7 @@ func TestFlood(t *testing.T) {
 	var most atomic.Int64
 	options := ServerOptions{MaxConnections: limit, OverLimitTimeout: 20 * time.Second}
 	server := startServer(t, options, func(s *Server) {
+		s.listener.patience = time.Hour // a burst, however slow the machine is
 		s.http.ConnState = func(_ net.Conn, state http.ConnState) {
 			if state == http.StateNew { // only the accepting goroutine gets here
 				most.Store(max(most.Load(), s.listener.open.Load()))
@@ -207,7 +208,9 @@ func TestFlood(t *testing.T) {
 // comes after is served once the header timeout has cut them.
 func TestIdleFloodFreesItself(t *testing.T) {
 	const limit = 8
-	server := startServer(t, ServerOptions{MaxConnections: limit, HeaderTimeout: 100 * time.Millisecond, OverLimitTimeout: 100 * time.Millisecond})
+	server := startServer(t, ServerOptions{
+		MaxConnections: limit, HeaderTimeout: 100 * time.Millisecond, OverLimitTimeout: 100 * time.Millisecond,
+	}, func(s *Server) { s.listener.patience = time.Hour })
 	for range 4 * limit {
 		conn, err := net.Dial("tcp", server.Addr().String())
 		if err != nil {
