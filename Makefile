@@ -60,6 +60,10 @@ e2e: controlplane ## run the end-to-end tests; KUBECONFIG=... uses that cluster
 	go test -tags e2e -count=1 -timeout 10m ./hack/controlplane
 	cd e2e && go test -count=1 -timeout 20m ./...
 
+.PHONY: e2e-node
+e2e-node: controlplane image $(BIN)/tools/helm ## run the image on a real node, installed by Helm; needs Linux and root
+	cd e2e && go test -tags node -count=1 -timeout 20m -v ./node
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	@go run ./hack/fuzz -time $(FUZZTIME)

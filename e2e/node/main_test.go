@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/bulkhead-dev/bulkhead/hack/node"
 )
@@ -141,7 +142,9 @@ func newSuite(t *testing.T) *suite {
 	if err := n.Import(ctx, image); err != nil {
 		t.Fatal(err)
 	}
-	if s.clients, err = kubernetes.NewForConfig(n.Plane.RESTConfig()); err != nil {
+	admin := n.Plane.RESTConfig()
+	admin.WarningHandler = rest.NoWarnings{}
+	if s.clients, err = kubernetes.NewForConfig(admin); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -151,7 +154,7 @@ func newSuite(t *testing.T) *suite {
 func (s *suite) describe(t *testing.T) {
 	if s.clients != nil {
 		for _, command := range []string{
-			"get pods -A -o wide", "get events -A --sort-by=.lastTimestamp", "-n " + namespace + " logs -l app.kubernetes.io/name=bulkhead --tail=20 --prefix",
+			"get pods -A -o wide", "get events -A --sort-by=.lastTimestamp", "-n " + namespace + " logs -l app.kubernetes.io/name=bulkhead --tail=10 --prefix",
 		} {
 			out, err := s.command(context.Background(), s.node.Plane.KubectlPath(), "", strings.Fields(command)...)
 			t.Logf("kubectl %s: %v\n%s", command, err, out)

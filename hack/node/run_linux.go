@@ -124,9 +124,10 @@ func initialize() (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	child, err := syscall.ForkExec(self, os.Args, &syscall.ProcAttr{
-		Env: append(os.Environ(), stageEnv+"="+stageInside), Files: []uintptr{0, 1, 2},
-	})
+	if err := os.Setenv(stageEnv, stageInside); err != nil {
+		return 1, err
+	}
+	child, err := syscall.ForkExec(self, os.Args, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
 	if err != nil {
 		return 1, fmt.Errorf("start %s once more: %w", self, err)
 	}
