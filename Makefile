@@ -56,7 +56,7 @@ export BULKHEAD_E2E_KUBECONFIG := $(abspath $(KUBECONFIG))
 endif
 
 .PHONY: e2e
-e2e: controlplane ## run the end-to-end tests; KUBECONFIG=... uses that cluster
+e2e: controlplane $(BIN)/tools/helm ## run the end-to-end tests; KUBECONFIG=... uses that cluster
 	go test -tags e2e -count=1 -timeout 10m ./hack/controlplane
 	cd e2e && go test -count=1 -timeout 20m ./...
 
@@ -74,6 +74,14 @@ bench: controlplane ## measure evaluation, snapshot, memory and the webhook agai
 	go run -C hack/bench .
 
 ##@ keep
+
+.PHONY: chart
+chart: $(BIN)/tools/helm ## package the Helm chart into bin
+	$(BIN)/tools/helm lint --strict deploy/chart
+	$(BIN)/tools/helm package deploy/chart --destination $(BIN)
+
+$(BIN)/tools/helm: hack/tools/helm/go.mod
+	cd hack/tools/helm && go build -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm
 
 .PHONY: generate
 generate: ## write the generated pages, tables, schemas and manifests

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -120,4 +121,16 @@ func TestNeedDroppedBeforeItsAnswer(t *testing.T) {
 	go w.store.Run(t.Context())
 	go w.run(t.Context())
 	<-w.store.Ready()
+}
+
+// TestStopIsNoFinding stops in the middle of the questions: those that were cut off are no reason to warn.
+func TestStopIsNoFinding(t *testing.T) {
+	a := newTierAPI(t)
+	w, log := tierWatchOf(t, a)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	w.poll(stopped)
+	if strings.Contains(log.String(), "WARN") {
+		t.Errorf("log %s", log)
+	}
 }

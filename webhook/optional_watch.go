@@ -103,6 +103,9 @@ func (w *optionalWatch) poll(ctx context.Context) {
 		if err == nil {
 			err = w.follow(ctx, &f, slices.Contains(asked[version].resources, f.resource))
 		}
+		if ctx.Err() != nil {
+			return // Bulkhead is stopping; questions that were cut off say nothing about the cluster
+		}
 		w.say(f.name(), err)
 		if w.running[f.name()] == nil {
 			w.store.settle(f.name())
