@@ -58,7 +58,11 @@ endif
 .PHONY: e2e
 e2e: controlplane $(BIN)/tools/helm ## run the end-to-end tests; KUBECONFIG=... uses that cluster
 	go test -tags e2e -count=1 -timeout 10m ./hack/controlplane
-	cd e2e && go test -count=1 -timeout 20m ./...
+	cd e2e && go test -count=1 -timeout 20m -parallel 4 ./...
+
+.PHONY: endurance
+endurance: controlplane ## take replicas, certificates and the API server down under load, then soak; about half an hour
+	cd e2e && BULKHEAD_ENDURANCE=1 go test -count=1 -v -timeout 60m -run '^TestAvailability$$' .
 
 .PHONY: e2e-node
 e2e-node: controlplane image $(BIN)/tools/helm ## run the image on a real node, installed by Helm; needs Linux and root

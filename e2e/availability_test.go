@@ -18,7 +18,7 @@ import (
 // extent is how long and how hard the availability tests go on.
 type extent struct {
 	runs, restarts, requests int // of rolling restarts: in each run at least so many restarts, and so many requests
-	rate                     int // requests in a second
+	rate, calm               int // requests in a second, where replicas come and go and elsewhere
 	rotations, between       int // of the certificate that replicas sign themselves, and the requests between two
 	swaps                    int // of certificates in files
 	cut, frozen              time.Duration
@@ -30,14 +30,14 @@ type extent struct {
 // brief is the extent within "make e2e", endurance that of "make endurance".
 func brief() extent {
 	return extent{
-		runs: 1, restarts: 2, requests: 1000, rate: 300, rotations: 20, between: 1, swaps: 1, cut: 2 * time.Second, frozen: 20 * time.Second,
+		runs: 1, restarts: 2, requests: 1000, rate: 300, calm: 60, rotations: 20, between: 1, swaps: 1, cut: 2 * time.Second, frozen: 20 * time.Second,
 		soak: 10 * time.Second, sample: 200 * time.Millisecond, together: true,
 	}
 }
 
 func endurance() extent {
 	return extent{
-		runs: 3, restarts: 6, requests: 50_000, rate: 400, rotations: 20, between: 500, swaps: 8, cut: time.Minute, frozen: 3 * time.Minute,
+		runs: 3, restarts: 6, requests: 50_000, rate: 400, calm: 200, rotations: 20, between: 500, swaps: 8, cut: time.Minute, frozen: 3 * time.Minute,
 		soak: 10 * time.Minute, sample: 2 * time.Second,
 	}
 }
@@ -76,7 +76,7 @@ func TestAvailability(t *testing.T) {
 		for _, test := range []struct {
 			name string
 			run  func(*testing.T)
-		}{{"Replicas", a.testReplicas}, {"Files", a.testFiles}, {"Outage", a.testOutage}} {
+		}{{"Replicas", a.testReplicas}, {"Files", a.testFiles}, {"Outage", a.testOutage}, {"Lockout", a.testLockout}} {
 			t.Run(test.name, func(t *testing.T) {
 				if a.extent.together {
 					t.Parallel()
@@ -89,7 +89,6 @@ func TestAvailability(t *testing.T) {
 		t.Run("Soak", a.testSoak)
 	}
 	t.Run("Relist", a.testRelist)
-	t.Run("Lockout", a.testLockout)
 }
 
 // start starts the control plane and prepares what all installations share.

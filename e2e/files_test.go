@@ -41,7 +41,7 @@ func (a *availability) testFiles(t *testing.T) {
 	if a.extent.together {
 		wear = s.startWear(t, to, a.extent.sample)
 	}
-	l := startLoad(to, a.extent.rate/3)
+	l := startLoad(to, a.extent.calm)
 	broken := 0
 	// One that does not match, then the whole of it; every other time an expired one in between.
 	refused := func(what string, cert, key []byte) {

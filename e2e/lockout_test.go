@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -23,8 +24,9 @@ import (
 // testLockout leaves the cluster with a registration that fails closed and no replica that runs. Policies of tenants are
 // refused then, and nothing else: the cluster goes on, ends what it has to end, and Bulkhead can be brought back.
 func (a *availability) testLockout(t *testing.T) {
-	s := a.newSite(t, "lockout", 0, nil, "")
-	ctx := t.Context()
+	by := newIssuer(t)
+	m := newMount(t, by.issue(t, time.Now().Add(23*time.Hour)))
+	s := a.newSite(t, "lockout", 0, by, m.path)
 	tenant, leaving := s.newNamespace(t), s.newNamespace(t)
 	for _, namespace := range []string{tenant, leaving} {
 		for _, o := range parse(t, deployment("web", 2, "app: web")+"---\n"+networkPolicy("allow-dns", allowDNS)) {
@@ -33,10 +35,11 @@ func (a *availability) testLockout(t *testing.T) {
 			s.awaitRunning(t, o)
 		}
 	}
-	// As the chart registers it: policies of tenants fail closed, all else open.
-	if err := replica.Register(ctx, s.clients, s.service.URL, s.foreignBundle(t), true); err != nil {
-		t.Fatal(err)
-	}
+	// As the chart registers it: policies of tenants fail closed, all else open. Namespaces of other tests are let alone.
+	s.registerAs(t, func(w *admissionregistrationv1.ValidatingWebhook) {
+		w.NamespaceSelector.MatchExpressions = append(w.NamespaceSelector.MatchExpressions,
+			metav1.LabelSelectorRequirement{Key: siteLabel, Operator: metav1.LabelSelectorOpDoesNotExist})
+	})
 	attempts := 0
 	refused := func() error {
 		attempts++
@@ -69,7 +72,7 @@ func (a *availability) testLockout(t *testing.T) {
 		t.Errorf("after all that, policies of tenants are still to be refused: %v", err)
 	}
 
-	// Nothing but the start of a replica ends the lockout: it fills in the caBundle by itself.
+	// Nothing but the start of a replica ends the lockout.
 	began = time.Now()
 	s.replicas = append(s.replicas, s.add(t))
 	s.awaitServing(t)

@@ -50,7 +50,7 @@ func (a *availability) outage(t *testing.T, s *site, to *target, last time.Durat
 			end()
 		}
 	}()
-	l := startLoadOf(to, a.extent.rate/4, rarelyDenied)
+	l := startLoadOf(to, a.extent.calm, rarelyDenied)
 	create(deployment("web", 2, "app: web"), running)
 	create(networkPolicy("allow-dns", allowDNS), fixed)
 	if err := errors.Join(wantDenial(wall(fixed)), wantPass(wall(running))); err != nil {

@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	relistPods = 300
+	relistPods = 150
 	// relistSpeed makes the first list take seconds, so that there is much time to ask meanwhile.
 	relistSpeed = 300 << 10 // bytes a second
 	// askEvery is how often each of four askers asks.
@@ -124,7 +124,7 @@ func (a *availability) crowd(t *testing.T, namespace, name string, n int) {
 		_, err := a.clients.CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
 				Name: fmt.Sprintf("%s-%d", name, i), Labels: map[string]string{"app": "web"},
-				Annotations: map[string]string{"example.com/filling": strings.Repeat("x", 1000)},
+				Annotations: map[string]string{"example.com/filling": strings.Repeat("x", 3000)},
 			},
 			Spec: corev1.PodSpec{SchedulerName: noScheduler, Containers: []corev1.Container{{Name: "main", Image: image}}},
 		}, metav1.CreateOptions{})

@@ -28,14 +28,17 @@ type storedAuthority struct {
 }
 
 // authorityEvery is how many serving certificates are replaced for each turn of the authorities.
-const authorityEvery = 5
+const authorityEvery = 10
+
+// seenAfter is how many requests show that the API server has seen a change of its registration.
+const seenAfter = 20
 
 // testRotation lets time pass in the Secret that the replicas share: the certificate there becomes an old one of the same
 // authority, so that the next is due. Every few times it is the authority's turn: the next one joins, signs once it has
 // been known for long enough, and the old one leaves. The load goes on meanwhile, and new connections are made all the time.
 func (a *availability) testRotation(t *testing.T, s *site, to *target) {
 	repairs := s.metric(t, rotations, `step="repaired-secret"`)
-	l := startLoad(to, a.extent.rate)
+	l := startLoad(to, a.extent.calm)
 	handshakes := s.startHandshakes(t)
 	turns := 0
 	for i := range a.extent.rotations {
@@ -49,7 +52,7 @@ func (a *availability) testRotation(t *testing.T, s *site, to *target) {
 		}
 		s.awaitRotated(t, issued)
 	}
-	l.awaitRequests(t, a.extent.rate)
+	l.awaitRequests(t, a.extent.calm)
 	made := handshakes(t)
 	r := l.stop()
 	a.report.figure(t, fmt.Sprintf("%d rotations, %d of them of the authority", a.extent.rotations, turns), "%s; %d handshakes beside, none failed", r, made)
@@ -135,7 +138,7 @@ func (s *site) turnAuthority(t *testing.T, l *load) {
 		return err
 	})
 	s.awaitAuthorities(t, 2)
-	l.awaitRequests(t, 2*loadWorkers)
+	l.awaitRequests(t, seenAfter)
 	issued := s.metric(t, rotations, `step="leaf-issued"`)
 	s.editSecret(t, "the new authority to have been known for long enough", func(_ *corev1.Secret, all []storedAuthority) error {
 		if len(all) != 2 || all[1].Published.IsZero() {
@@ -147,7 +150,7 @@ func (s *site) turnAuthority(t *testing.T, l *load) {
 		return nil
 	})
 	s.awaitRotated(t, issued)
-	l.awaitRequests(t, 2*loadWorkers)
+	l.awaitRequests(t, seenAfter)
 	s.editSecret(t, "what the old authority signed to be worthless", func(_ *corev1.Secret, all []storedAuthority) error {
 		if len(all) != 2 || all[1].LastLeafExpiry.IsZero() {
 			return fmt.Errorf("of %d authorities the new one has signed nothing yet", len(all))

@@ -61,6 +61,7 @@ func (a *availability) newSite(t *testing.T, name string, replicas int, by *issu
 	s.awaitServing(t)
 	if replicas > 0 {
 		s.registerSite(t)
+		s.awaitAsked(t)
 	}
 	return s
 }
@@ -132,21 +133,33 @@ func (s *site) configuration() string {
 // registerSite has the API server ask the site about its namespaces, and refuse there what it cannot ask about.
 func (s *site) registerSite(t *testing.T) {
 	t.Helper()
+	fail := admissionregistrationv1.Fail
+	s.registerAs(t, func(w *admissionregistrationv1.ValidatingWebhook) {
+		w.FailurePolicy = &fail
+		w.NamespaceSelector.MatchLabels = map[string]string{siteLabel: s.name}
+	})
+}
+
+// registerAs registers the site as the chart does, but for what is changed in each entry.
+func (s *site) registerAs(t *testing.T, change func(*admissionregistrationv1.ValidatingWebhook)) {
+	t.Helper()
 	c := webhook.Registration(webhook.RegistrationOptions{
 		Name: s.configuration(), Namespace: replica.Namespace, URL: s.service.URL, FailClosed: true,
 	})
-	fail := admissionregistrationv1.Fail
 	for i := range c.Webhooks {
-		w := &c.Webhooks[i]
-		w.FailurePolicy = &fail
-		w.NamespaceSelector.MatchLabels = map[string]string{siteLabel: s.name}
+		change(&c.Webhooks[i])
 		if s.issuer != nil {
-			w.ClientConfig.CABundle = s.issuer.pem()
+			c.Webhooks[i].ClientConfig.CABundle = s.issuer.pem()
 		}
 	}
 	if _, err := s.clients.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(), c, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// awaitAsked waits until the API server really asks the site.
+func (s *site) awaitAsked(t *testing.T) {
+	t.Helper()
 	probe := s.namespaceOf(t)
 	attempts := 0
 	eventually(t, "the API server to ask the installation "+s.name, func(context.Context) error {

@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +24,7 @@ func (a *availability) testSoak(t *testing.T) {
 	m := newMount(t, by.issue(t, time.Now().Add(23*time.Hour)))
 	s := a.newSite(t, "soak", 2, by, m.path)
 	to := s.newTarget(t)
-	l := startLoad(to, a.extent.rate/2)
+	l := startLoad(to, a.extent.calm)
 	wear := s.startWear(t, to, a.extent.sample)
 	<-time.After(a.extent.soak) // the length is what is tested
 	r := l.stop()
@@ -33,11 +35,11 @@ func (a *availability) testSoak(t *testing.T) {
 
 // wearing is what replicas take over time.
 type wearing struct {
-	cancel  context.CancelFunc
-	done    chan struct{}
-	changes int
-	failed  error
-	samples [][]sample // by replica
+	cancel           context.CancelFunc
+	running          sync.WaitGroup
+	changes          int
+	changed, sampled error
+	samples          [][]sample // by replica
 }
 
 // sample is what a replica takes at a moment.
@@ -48,32 +50,43 @@ func (s *site) startWear(t *testing.T, to *target, every time.Duration) *wearing
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	w := &wearing{cancel: cancel, done: make(chan struct{}), samples: make([][]sample, len(s.replicas))}
-	start := time.Now()
-	go func() {
-		defer close(w.done)
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for w.failed == nil {
-			w.failed = s.change(ctx, to, w.changes)
+	w := &wearing{cancel: cancel, samples: make([][]sample, len(s.replicas))}
+	w.running.Go(func() {
+		repeat(ctx, every, func() bool {
+			w.changed = s.change(ctx, to, w.changes)
 			w.changes++
+			return w.changed == nil
+		})
+	})
+	start := time.Now()
+	w.running.Go(func() {
+		repeat(ctx, every, func() bool {
 			for i, r := range s.replicas {
-				if now, err := takeSample(ctx, r); err == nil {
-					now.seconds = time.Since(start).Seconds()
-					w.samples[i] = append(w.samples[i], now)
-				} else if w.failed == nil {
-					w.failed = err
+				now, err := takeSample(ctx, r)
+				if err != nil {
+					w.sampled = err
+					return false
 				}
+				now.seconds = time.Since(start).Seconds()
+				w.samples[i] = append(w.samples[i], now)
 			}
-			select {
-			case <-ctx.Done():
-				w.failed = nil // the end breaks off what is under way
-				return
-			case <-tick.C:
-			}
-		}
-	}()
+			return true
+		})
+	})
 	return w
+}
+
+// repeat calls a function at an interval until it gives false or ctx ends.
+func repeat(ctx context.Context, every time.Duration, call func() bool) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for call() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // change stores a few changes of the kinds that a cluster has all day, which Bulkhead judges, sees and forgets again.
@@ -169,9 +182,11 @@ const (
 func (w *wearing) report(t *testing.T, to *report) {
 	t.Helper()
 	w.cancel()
-	<-w.done
-	if w.failed != nil {
-		t.Errorf("change %d: %v", w.changes, w.failed)
+	w.running.Wait()
+	for _, err := range []error{w.changed, w.sampled} {
+		if err != nil && !errors.Is(err, context.Canceled) { // the end breaks off what is under way
+			t.Errorf("change %d: %v", w.changes, err)
+		}
 	}
 	for i, all := range w.samples {
 		steady := all[len(all)/4:]

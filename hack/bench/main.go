@@ -34,6 +34,7 @@ type settings struct {
 	Round       time.Duration `json:"roundNanoseconds"`
 	Settle      time.Duration `json:"settleNanoseconds"`
 	Connections int           `json:"connections"`
+	Relists     int           `json:"relists"`
 	MemoryLimit string        `json:"GOMEMLIMIT"`
 	GCPercent   string        `json:"GOGC"`
 	Output      string        `json:"-"`
@@ -51,6 +52,7 @@ func main() {
 	flag.DurationVar(&s.Round, "round", 10*time.Second, "length of a round")
 	flag.DurationVar(&s.Settle, "settle", 35*time.Second, "how long the webhook is left alone before its steady memory is read")
 	flag.IntVar(&s.Connections, "connections", 16, "connections to the webhook under load, each with one request at a time")
+	flag.IntVar(&s.Relists, "relists", 0, "how often the API server is restarted, so that everything is listed anew")
 	flag.StringVar(&s.MemoryLimit, "gomemlimit", "215MiB", "GOMEMLIMIT of the webhook; empty for none")
 	flag.StringVar(&s.GCPercent, "gogc", "200", "GOGC of the webhook; empty for Go's default")
 	flag.StringVar(&s.Output, "o", "table", "what is printed: table or json")
@@ -79,7 +81,7 @@ func run(ctx context.Context, s settings, out, progress io.Writer) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{settings: s, dir: dir, progress: progress, result: &result{Settings: s, Machine: machine()}}
 	defer func() { err = errors.Join(err, b.stop()) }()
-	for _, step := range []func(context.Context) error{b.build, b.startCluster, b.startWebhooks, b.measureMemory, b.measureLoad} {
+	for _, step := range []func(context.Context) error{b.build, b.startCluster, b.startWebhooks, b.measureMemory, b.measureRelist, b.measureLoad} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -106,6 +108,8 @@ type bench struct {
 	binary, noopAt string // the built programs
 	certificates   *certificates
 	plane          *controlplane.ControlPlane
+	link           *replica.Link // between the webhook and the API server
+	identity       string        // kubeconfig file of the webhook
 	scaled         *policytest.Scaled
 	replica        *replica.Replica
 	noop           *noop
@@ -188,8 +192,13 @@ func (b *bench) startWebhooks(ctx context.Context) (err error) {
 	if err := replica.WriteIdentity(ctx, client, b.plane.RESTConfig(), replica.Namespace, replica.ServiceAccount, identity); err != nil {
 		return err
 	}
-	config := filepath.Join(b.dir, "bulkhead.yaml")
-	if err := os.WriteFile(config, []byte(webhookConfig), 0o600); err != nil {
+	if b.link, err = replica.NewLink(b.plane.URL()); err != nil {
+		return err
+	}
+	if b.identity, err = b.link.Kubeconfig(identity); err != nil {
+		return err
+	}
+	if err := os.WriteFile(b.config(), []byte(webhookConfig), 0o600); err != nil {
 		return err
 	}
 	restore, err := setenv(map[string]string{"GOMEMLIMIT": b.MemoryLimit, "GOGC": b.GCPercent})
@@ -200,10 +209,7 @@ func (b *bench) startWebhooks(ctx context.Context) (err error) {
 	startCtx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	start := time.Now()
-	b.replica, err = replica.Start(startCtx, replica.Options{
-		Binary: b.binary, Kubeconfig: identity, Config: config, Log: filepath.Join(b.dir, "bulkhead.log"),
-		Args: []string{"--certificate-dir", b.certificates.dir},
-	})
+	b.replica, err = replica.Start(startCtx, b.options(filepath.Join(b.dir, "bulkhead.log")))
 	if err := errors.Join(err, restore()); err != nil {
 		return err
 	}
@@ -211,6 +217,15 @@ func (b *bench) startWebhooks(ctx context.Context) (err error) {
 	b.say("bulkhead is ready after %.1f s", b.result.SecondsToReady)
 	b.noop, err = startNoop(ctx, b.noopAt, b.certificates, filepath.Join(b.dir, "noop.log"))
 	return err
+}
+
+func (b *bench) config() string { return filepath.Join(b.dir, "bulkhead.yaml") }
+
+// options are those of a webhook that logs into a file.
+func (b *bench) options(log string) replica.Options {
+	return replica.Options{
+		Binary: b.binary, Kubeconfig: b.identity, Config: b.config(), Log: log, Args: []string{"--certificate-dir", b.certificates.dir},
+	}
 }
 
 // setenv sets the environment that the next process inherits, and gives what puts it back.
@@ -252,6 +267,9 @@ func (b *bench) stop() error {
 	}
 	if b.replica != nil {
 		errs = append(errs, b.replica.Stop())
+	}
+	if b.link != nil {
+		errs = append(errs, b.link.Close())
 	}
 	if b.plane != nil {
 		errs = append(errs, b.plane.Stop())

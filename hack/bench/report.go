@@ -24,6 +24,7 @@ type result struct {
 	Seeding        *seeding      `json:"seeding"`
 	SecondsToReady float64       `json:"secondsToReady"`
 	Memory         memory        `json:"memory"`
+	Relisting      *relisting    `json:"relisting,omitempty"`
 	Reviews        []reviewCount `json:"reviews,omitempty"`
 	DenialP50      float64       `json:"denialP50Milliseconds,omitempty"`
 	Rounds         []round       `json:"rounds,omitempty"`
@@ -110,6 +111,14 @@ func (r *result) table(out io.Writer) error {
 	line("\nheap settled\t%d MiB allocated, next collection at %d MiB, stacks %d MiB", mib(h.Alloc), mib(h.NextGC), mib(h.Stacks))
 	if h = r.Memory.UnderLoadHeap; h.Alloc > 0 {
 		line("heap after load\t%d MiB allocated, next collection at %d MiB, stacks %d MiB", mib(h.Alloc), mib(h.NextGC), mib(h.Stacks))
+	}
+	if x := r.Relisting; x != nil {
+		line("\nlist\tseconds\tMiB received\tpeak MiB\tput off\tright\twrong")
+		line("first, another replica\t%.1f\t%d\t%d\t%d\t%d\t%d", x.FirstSeconds, mib(x.Received), mib(x.FirstPeak), x.First.NotYet, x.First.Right, x.First.Wrong)
+		for i, one := range x.Relists {
+			line("%d. relist\t%.1f\t%d\t%d (before %d)\t%d\t%d\t%d", i+1, one.Seconds, mib(one.Received), mib(one.Peak), mib(x.Before),
+				one.Answers.NotYet, one.Answers.Right, one.Answers.Wrong)
+		}
 	}
 	r.rounds(line)
 	return w.Flush()
