@@ -89,6 +89,12 @@ func TestAvailability(t *testing.T) {
 		t.Run("Soak", a.testSoak)
 	}
 	t.Run("Relist", a.testRelist)
+	if !a.extent.together {
+		if err := a.close(); err != nil { // its memory and processors are for the next one
+			t.Fatal(err)
+		}
+		t.Run("Scale", a.testScale)
+	}
 }
 
 // start starts the control plane and prepares what all installations share.

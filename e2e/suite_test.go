@@ -256,9 +256,12 @@ func (s *suite) replicaOptions(args []string) (replica.Options, error) {
 	}
 	return replica.Options{
 		Binary: s.binary, Kubeconfig: s.identity, Config: s.config, Host: s.host, Log: log.Name(), Args: args,
-		Env: []string{"GOMEMLIMIT=215MiB", "GOGC=200"}, // as the chart has it
+		Env: []string{"GOMEMLIMIT=" + chartMemoryLimit, "GOGC=200"},
 	}, log.Close()
 }
+
+// chartMemoryLimit is the GOMEMLIMIT of the chart's default memory limit.
+const chartMemoryLimit = "258MiB"
 
 // close ends what the suite started. The registration goes first: the API server is not to wait for who is gone.
 func (s *suite) close() error {
