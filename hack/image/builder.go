@@ -49,13 +49,13 @@ type builder struct {
 	goVersion string
 	goRoot    string
 	goCache   string
-	// modules are the downloaded modules of this machine, in the layout of a module proxy.
+	// modules is this machine's module cache.
 	modules string
 }
 
 // inside the stand-in for the base image.
 const (
-	standInModules = "/modules"
+	standInModules = "/root/go/pkg/mod"
 	standInCache   = "/build-cache"
 )
 
@@ -65,7 +65,7 @@ func newBuilder(ctx context.Context, work string, file dockerfile) (*builder, er
 		return nil, err
 	}
 	env := strings.Split(out, "\n")
-	b := &builder{dir: work, file: file, goVersion: env[0], goRoot: env[1], goCache: env[2], modules: filepath.Join(env[3], "cache", "download")}
+	b := &builder{dir: work, file: file, goVersion: env[0], goRoot: env[1], goCache: env[2], modules: env[3]}
 	if !standsFor(b.goVersion, file.base) {
 		return nil, fmt.Errorf("this machine's %s cannot stand in for %s; use that version of Go", b.goVersion, file.base)
 	}
@@ -114,7 +114,7 @@ func (b *builder) makeBase(ctx context.Context) error {
 	settings := []string{"config"}
 	for _, variable := range []string{
 		"PATH=/usr/local/go/bin:/bin", "HOME=/root", "GOTOOLCHAIN=local", "GOCACHE=" + standInCache,
-		"GOPROXY=file://" + standInModules, "GOSUMDB=off", // go.sum is still held against every module
+		"GOMODCACHE=" + standInModules, "GOPROXY=off",
 	} {
 		settings = append(settings, "--env", variable)
 	}

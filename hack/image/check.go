@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -135,8 +136,12 @@ func checkBinary(path, arch string) error {
 	if err != nil {
 		return err
 	}
+	return checkSettings(info.Settings, arch)
+}
+
+func checkSettings(list []debug.BuildSetting, arch string) error {
 	settings := map[string]string{}
-	for _, s := range info.Settings {
+	for _, s := range list {
 		settings[s.Key] = s.Value
 	}
 	if settings["-trimpath"] != "true" || settings["CGO_ENABLED"] != "0" || settings["GOARCH"] != arch {
