@@ -34,6 +34,7 @@ const (
 	refusedConnections = "connections"
 	refusedClientName  = "client-name"
 	refusedCrowded     = "crowded-out"
+	refusedParts       = "json-parts"
 )
 
 const (
@@ -104,7 +105,8 @@ type armoured struct {
 	options   armourOptions
 	slots     chan struct{}
 	bodies    *bodyBuffers
-	responses sync.Pool // of *bytes.Buffer
+	parts     atomic.Int64 // that are in work, without the first freeParts of each review
+	responses sync.Pool    // of *bytes.Buffer
 }
 
 // refusal is an answer that no guardrail gave.
@@ -177,6 +179,12 @@ func (a *armoured) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer workOn(r.Context())()
+	parts := int64(max(shape.parts-freeParts, 0))
+	defer a.parts.Add(-parts)
+	if a.parts.Add(parts) > maxParts {
+		a.refuse(w, &refusal{refusedMemory, http.StatusServiceUnavailable, "too many large requests in flight, try again", ""})
+		return
+	}
 	state := &requestState{}
 	ctx, cancel := context.WithDeadline(context.WithValue(r.Context(), requestStateKey{}, state), callDeadline(start, r))
 	defer cancel()

@@ -117,6 +117,8 @@ func (a *armoured) readBody(w http.ResponseWriter, r *http.Request) (*heldBody, 
 	case errors.As(err, &tooLarge):
 		return nil, &refusal{refusedSize, http.StatusRequestEntityTooLarge, fmt.Sprintf("body is over %d bytes", tooLarge.Limit), ""}
 	case errors.Is(err, errBodyMemory):
+		// Were the rest left unread, the connection would be reset under the client before it sees that it may come again.
+		_, _ = io.CopyN(io.Discard, r.Body, a.options.maxBody)
 		return nil, &refusal{refusedMemory, http.StatusServiceUnavailable, "too many large requests in flight, try again", ""}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &refusal{refusedSlowBody, http.StatusRequestTimeout,

@@ -2,12 +2,22 @@ package webhook
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 )
 
 // maxJSONDepth is far above what any object in an AdmissionReview nests
 // (managedFields reach about 20) and far below what hurts a decoder.
 const maxJSONDepth = 256
+
+// maxParts bounds what decoding takes: a list of empty rules becomes some seventy
+// times as large. The update of a policy of 9,000 rules has a quarter million.
+// As many may be in work at a time, not counting the first freeParts of each
+// review, which is more than nearly all have.
+const (
+	maxParts  = 500_000
+	freeParts = 4_000
+)
 
 // inspectReview refuses, in one pass and without decoding, what is no
 // AdmissionReview of admission.k8s.io/v1 with a request and a uid, and finds
@@ -24,6 +34,8 @@ func inspectReview(body []byte) (reviewShape, *refusal) {
 	switch {
 	case tooDeep:
 		return found, &refusal{refusedDepth, http.StatusBadRequest, "JSON is nested too deeply", ""}
+	case found.parts > maxParts:
+		return found, &refusal{refusedParts, http.StatusRequestEntityTooLarge, fmt.Sprintf("JSON has more than %d parts", maxParts), ""}
 	case !found.version || !found.kind:
 		return found, &refusal{refusedVersion, http.StatusBadRequest, "the body is not an AdmissionReview of admission.k8s.io/v1", ""}
 	case !found.request:
@@ -39,6 +51,9 @@ type reviewShape struct {
 	version, kind, request, uid bool
 	// object and oldObject are where the request's objects stand.
 	object, oldObject span
+	// parts counts objects, arrays and what stands between commas: what it takes to decode the body grows with them and
+	// not with its size.
+	parts int
 	// unsure says that a decoder may see other objects there: a key is written with
 	// escapes, or stands twice. The API server writes no such review.
 	unsure bool
@@ -50,7 +65,10 @@ func scanReview(body []byte, start int) (found reviewShape, tooDeep bool) {
 	var open *span
 	for i := start; i < len(body); i++ {
 		switch body[i] {
+		case ',':
+			found.parts++
 		case '{', '[':
+			found.parts++
 			if depth == 1 {
 				inRequest = body[i] == '{' && string(outerKey) == "request"
 				found.unsure = found.unsure || inRequest && found.request
