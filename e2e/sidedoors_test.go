@@ -91,7 +91,7 @@ func (s *suite) testForeignBinding(t *testing.T, node string) {
 		t.Errorf("a binding that only gains access was to pass:\n%s", a.text())
 	}
 	for _, d := range s.allDecisions(t, namespace) {
-		if d.Subresource == "binding" && strings.Contains(d.Guardrails, "label-gains-access=") {
+		if d.Subresource == "binding" && strings.Contains(d.Violations, "opens 1 connection of app=job with 1 other namespace") {
 			return
 		}
 	}
