@@ -98,6 +98,7 @@ func TestE2E(t *testing.T) {
 		{"NodeAgent", s.testNodeAgent},
 		{"MirrorPod", s.testMirrorPod},
 		{"Impersonation", s.testImpersonation},
+		{"Registration", s.testRegistration},
 		{"FailurePolicy", s.testFailurePolicy},
 		{"Unreachable", s.testUnreachable},
 		{"BadStart", s.testBadStart},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -70,7 +71,7 @@ webhook configuration's caBundle. With --certificate-dir it serves tls.crt and t
 	f.StringVar(&o.certificateDirectory, "certificate-dir", "", "directory with tls.crt and tls.key; empty makes Bulkhead sign its own")
 	f.StringVar(&o.certificateName, "certificate-name", "", "cert-manager Certificate of Bulkhead's own namespace whose Secret is mounted there")
 	f.StringVar(&o.certificateSecret, "certificate-secret", "bulkhead-tls", "Secret that holds the self-signed certificate")
-	f.StringVar(&o.configuration, "webhook-configuration", "bulkhead", "ValidatingWebhookConfiguration whose caBundle is kept up, or awaited with --certificate-name; empty for none")
+	f.StringVar(&o.configuration, "webhook-configuration", "bulkhead", "ValidatingWebhookConfiguration that registers Bulkhead: watched for edits; its caBundle is kept up, or awaited with --certificate-name; empty for none")
 	f.StringSliceVar(&o.certificateNames, "certificate-names", nil, "DNS names and IP addresses of the self-signed certificate (default the Service bulkhead)")
 	f.StringVar(&o.clientCA, "client-ca-file", "", "PEM file of the CAs whose client certificates are demanded; empty demands none")
 	f.StringSliceVar(&o.clientNames, "client-names", []string{"kube-apiserver"}, "names that a client certificate may have")
@@ -127,6 +128,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	webhook.ObserveStore(registry, store)
 	webhook.ObserveCertificate(registry, certificate.NotAfter)
 	observeIssuance(registry, certificate)
+	registration := newRegistrationWatch(o, client, certificate, registry, logger)
 
 	handler := webhook.NewHandler(webhook.HandlerOptions{
 		Guardrails: all, Config: file.Current, Snapshot: store.Snapshot, Live: webhook.NewLive(client), Metrics: m,
@@ -172,7 +174,9 @@ func serve(ctx context.Context, o serveOptions) error {
 		}},
 	}
 	logger.Info("starting", "version", webhook.Version(), "webhook", server.Addr().String(), "probes", probes.Addr().String(), "guardrails", len(all))
-	return runAll(ctx, logger, parts{client, store, file, certificate, server, webhook.ProbeListener(probes), webhook.Probes(checks, registry)})
+	return runAll(ctx, logger, parts{
+		client, store, file, certificate, registration, server, webhook.ProbeListener(probes), webhook.Probes(checks, registry),
+	})
 }
 
 // certificateSource is what both ways to get a certificate have in common.
@@ -192,9 +196,11 @@ type parts struct {
 	store       *webhook.Store
 	file        *webhook.ConfigFile
 	certificate certificateSource
-	server      *webhook.Server
-	probes      net.Listener
-	handler     http.Handler
+	// registration is nil where none is watched.
+	registration *webhook.RegistrationWatch
+	server       *webhook.Server
+	probes       net.Listener
+	handler      http.Handler
 }
 
 // runAll runs everything until ctx ends. The server drains first; what feeds it goes on until it has answered all.
@@ -207,6 +213,9 @@ func runAll(ctx context.Context, logger *slog.Logger, p parts) error {
 	group.Go(func() error { p.store.Run(groupCtx); return nil })
 	group.Go(func() error { return ignoreCanceled(p.file.Run(groupCtx)) })
 	group.Go(func() error { return ignoreCanceled(p.certificate.Run(groupCtx)) })
+	if p.registration != nil {
+		group.Go(func() error { p.registration.Run(groupCtx); return nil })
+	}
 	probes := &http.Server{
 		Handler: p.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
@@ -282,6 +291,18 @@ func checkCluster(ctx context.Context, client kubernetes.Interface, o serveOptio
 		rights = append(rights, webhook.SelfSignedRights(o.namespace, o.certificateSecret, o.configuration)...)
 	}
 	return webhook.CheckAccess(ctx, client, rights)
+}
+
+// newRegistrationWatch watches Bulkhead's own registration; nil where the flag says that there is none.
+func newRegistrationWatch(o serveOptions, client kubernetes.Interface, certificate certificateSource, registry prometheus.Registerer,
+	logger *slog.Logger,
+) *webhook.RegistrationWatch {
+	if o.configuration == "" {
+		return nil
+	}
+	w := webhook.NewRegistrationWatch(client, o.configuration, o.namespace, certificate.GetCertificate, logger)
+	registry.MustRegister(w)
+	return w
 }
 
 func newCertificate(o serveOptions, client kubernetes.Interface, m *webhook.Metrics, logger *slog.Logger) (certificateSource, error) {

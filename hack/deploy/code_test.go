@@ -52,7 +52,8 @@ func TestRights(t *testing.T) {
 	forEach(t, func(t *testing.T, release Release, values map[string]any) {
 		objects := rendered(t, release, values)
 		needs := policy.Needs(guardrails.All(), configOf(t, objects))
-		want := slices.Concat(webhook.SnapshotRights(), webhook.TierRights(), webhook.NeedRights(needs))
+		want := slices.Concat(webhook.SnapshotRights(), webhook.TierRights(), webhook.NeedRights(needs),
+			webhook.RegistrationRights(flagOf(t, objects, "webhook-configuration")))
 		if flagOf(t, objects, "certificate-dir") == "" {
 			want = append(want, webhook.SelfSignedRights(release.Namespace, flagOf(t, objects, "certificate-secret"), flagOf(t, objects, "webhook-configuration"))...)
 		}

@@ -48,7 +48,7 @@ type rightsFile struct {
 
 func rights() rightsFile {
 	out := rightsFile{
-		Always:         grants(slices.Concat(webhook.SnapshotRights(), webhook.TierRights())),
+		Always:         grants(slices.Concat(webhook.SnapshotRights(), webhook.TierRights(), webhook.RegistrationRights(namePlace))),
 		SelfSigned:     grants(webhook.SelfSignedRights(namespacePlace, secretPlace, namePlace)),
 		CertManager:    grants(webhook.CertManagerRights(namespacePlace, namePlace, namePlace)),
 		Issuer:         grants([]webhook.Right{webhook.IssuerRight(namespacePlace, issuerPlace)}),
