@@ -187,12 +187,7 @@ func TestRegistration(t *testing.T) {
 // TestArguments runs the real "bulkhead serve" on the arguments of each release, with --help at their end: it fails on a flag that
 // it does not know and on a value that it cannot read.
 func TestArguments(t *testing.T) {
-	binary := t.TempDir() + "/bulkhead"
-	build := exec.Command("go", "build", "-o", binary, "github.com/bulkhead-dev/bulkhead/cmd/bulkhead")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	binary := buildBulkhead(t)
 	run := func(args []string) (string, error) {
 		out, err := exec.Command(binary, append(slices.Clone(args), "--help")...).CombinedOutput()
 		return string(out), err
@@ -206,6 +201,17 @@ func TestArguments(t *testing.T) {
 			t.Errorf("%v: %v\n%s", container.Args, err, out)
 		}
 	})
+}
+
+func buildBulkhead(t *testing.T) string {
+	t.Helper()
+	binary := t.TempDir() + "/bulkhead"
+	build := exec.Command("go", "build", "-o", binary, "github.com/bulkhead-dev/bulkhead/cmd/bulkhead")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
 }
 
 // TestConfig: what is set reaches Bulkhead, and an unquoted Off is one.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +31,33 @@ func TestNetworkPolicy(t *testing.T) {
 	}
 	if found := each[*networkingv1.NetworkPolicy](rendered(t, installRelease, values["off"])); len(found) > 0 {
 		t.Errorf("switched off, there is %+v", found)
+	}
+}
+
+// TestOwnPolicy has Bulkhead judge its own pods and their NetworkPolicy. It has one thing to say, and no more once
+// the API server's addresses are set: without them egress to its ports is open.
+func TestOwnPolicy(t *testing.T) {
+	binary := buildBulkhead(t)
+	c, err := load(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range matrix(t) {
+		manifests, err := Render(c, installRelease, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(binary, "lint", "-f", "-", "--fail-on", "deny")
+		cmd.Stdin = bytes.NewReader(manifests)
+		out, err := cmd.Output()
+		want := "0 errors, 1 warning;"
+		if name == "narrow" || name == "off" { // the one has the addresses, the other no policy
+			want = "0 errors, 0 warnings;"
+		}
+		text := string(out)
+		if err != nil || !strings.Contains(text, want) || strings.Contains(want, "1") != strings.Contains(text, "warning: allow-all-rule: egress[1]") {
+			t.Errorf("%q: %v\n%s", name, err, text)
+		}
 	}
 }
 
