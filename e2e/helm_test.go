@@ -63,6 +63,10 @@ func (i *installation) testHelm(t *testing.T) {
 	chart := packages[0]
 	i.installChartKinds(t)
 	before := i.everything(t)
+	defer func() { // where a test ends early, the next one is to find nothing
+		i.helm(t, "uninstall", release, "--ignore-not-found")
+		i.must(t, "delete", "namespace", releaseNamespace, "--ignore-not-found", "--timeout=60s")
+	}()
 	t.Run("Refused", func(t *testing.T) { i.testHelmRefused(t, chart, before) })
 	t.Run("Life", func(t *testing.T) { i.testHelmLife(t, chart) })
 	t.Run("LockedOut", func(t *testing.T) { i.testHelmLockedOut(t, chart) })

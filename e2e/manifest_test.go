@@ -21,6 +21,10 @@ func (i *installation) testManifest(t *testing.T) {
 		}
 		return a.stdout
 	}
+	remove := func() answer {
+		return i.as(t, platformUser, "", "delete", "-f", installFile, "--ignore-not-found", "--timeout=60s")
+	}
+	defer remove() // where the test ends early, the next one is to find nothing
 	first := apply("the first time")
 	i.unlocked(t, "while no replica has ever lived")
 	live := i.serve(t, "bulkhead-system", "bulkhead", 1)
@@ -35,7 +39,7 @@ func (i *installation) testManifest(t *testing.T) {
 	}
 	live.stop()
 	i.unlocked(t, "after the last replica")
-	if a := i.as(t, platformUser, "", "delete", "-f", installFile, "--timeout=60s"); !a.ok {
+	if a := remove(); !a.ok {
 		t.Errorf("delete: %s", a.text())
 	}
 	i.left(t, before)
@@ -73,8 +77,10 @@ func (i *installation) testKustomize(t *testing.T) {
 	overlay := filepath.Join("..", "docs", "kustomize")
 	before := i.everything(t)
 	built := i.must(t, "kustomize", overlay)
-	if strings.Contains(built, "bulkhead-system") {
-		t.Errorf("the old namespace is left in\n%s", built)
+	for line := range strings.Lines(built) {
+		if strings.Contains(line, "bulkhead-system") {
+			t.Errorf("the old namespace is left in %q", line)
+		}
 	}
 	for _, o := range parse(t, built) {
 		if o.GetKind() != "Deployment" {
@@ -88,13 +94,17 @@ func (i *installation) testKustomize(t *testing.T) {
 			t.Errorf("the image is %v", image)
 		}
 	}
+	remove := func() answer {
+		return i.as(t, platformUser, "", "delete", "-k", overlay, "--ignore-not-found", "--timeout=60s")
+	}
+	defer remove()
 	if a := i.as(t, platformUser, "", "apply", "--server-side", "-k", overlay); !a.ok || a.stderr != "" {
 		t.Fatal(a.text())
 	}
 	live := i.serve(t, "guards", "bulkhead", 1)
 	i.warned(t, "by what the overlay installs")
 	live.stop()
-	if a := i.as(t, platformUser, "", "delete", "-k", overlay, "--timeout=60s"); !a.ok {
+	if a := remove(); !a.ok {
 		t.Errorf("delete: %s", a.text())
 	}
 	i.left(t, before)
