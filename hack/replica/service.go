@@ -21,6 +21,9 @@ type Service struct {
 	URL string
 
 	listener net.Listener
+	// probes is how often readiness is asked, spreads how long a change of the endpoints takes to be known everywhere.
+	probes, spreads time.Duration
+
 	accepted atomic.Int64
 	turn     atomic.Uint64
 	stop     context.CancelFunc
@@ -55,7 +58,7 @@ func NewService(host string) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{URL: "https://" + listener.Addr().String(), listener: listener, conns: map[net.Conn]struct{}{}}
+	s := &Service{URL: "https://" + listener.Addr().String(), listener: listener, probes: probeEvery, spreads: spreadsWithin, conns: map[net.Conn]struct{}{}}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.running.Go(func() { s.accept(ctx) })
@@ -141,7 +144,7 @@ func (s *Service) spread(ctx context.Context, e *endpoint, serving bool) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-time.After(spreadsWithin):
+	case <-time.After(s.spreads):
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +154,7 @@ func (s *Service) spread(ctx context.Context, e *endpoint, serving bool) {
 // probe follows the readiness of a replica.
 func (s *Service) probe(ctx context.Context, e *endpoint) {
 	client := &http.Client{Timeout: probeTimeout}
-	tick := time.NewTicker(probeEvery)
+	tick := time.NewTicker(s.probes)
 	defer tick.Stop()
 	failures := 0
 	for {
