@@ -37,7 +37,7 @@ func brief() extent {
 
 func endurance() extent {
 	return extent{
-		runs: 3, restarts: 6, requests: 50_000, rate: 400, calm: 200, rotations: 20, between: 500, swaps: 8, cut: time.Minute, frozen: 3 * time.Minute,
+		runs: 3, restarts: 6, requests: 50_000, rate: 400, calm: 200, rotations: 20, between: 500, swaps: 4, cut: 30 * time.Second, frozen: 3 * time.Minute,
 		soak: 10 * time.Minute, sample: 2 * time.Second,
 	}
 }

@@ -39,7 +39,6 @@ func (a *availability) outage(t *testing.T, s *site, to *target, last time.Durat
 		return errors.Join(wantDenial(wall(fixed)), wantPass(wall(running)))
 	})
 	failedBefore := s.metric(t, "bulkhead_confirmations_total", `result="failed"`)
-	ages := s.ages(t)
 	unready := s.watchReadiness(t)
 
 	began := time.Now()
@@ -59,10 +58,10 @@ func (a *availability) outage(t *testing.T, s *site, to *target, last time.Durat
 	s.wantUnknownRefused(t)
 	<-time.After(time.Until(began.Add(last)))
 	took := time.Since(began)
-	for i, before := range ages {
-		for resource, age := range s.ages(t)[i] {
-			if grown := age - before[resource]; grown < took.Seconds()-1 {
-				t.Errorf("replica %d: in %.1f s without the API server the age of %s grew by %.1f s", i, took.Seconds(), resource, grown)
+	for i, ages := range s.ages(t) {
+		for resource, age := range ages {
+			if age < took.Seconds()-1 {
+				t.Errorf("replica %d: after %.1f s without the API server it says that it heard of %s %.1f s ago", i, took.Seconds(), resource, age)
 			}
 		}
 	}
@@ -80,7 +79,9 @@ func (a *availability) outage(t *testing.T, s *site, to *target, last time.Durat
 		return errors.Join(wantPass(wall(fixed)), wantDenial(wall(running)))
 	})
 	a.report.figure(t, "right about what changed meanwhile after", "%.1f s", time.Since(mended).Seconds())
-	s.awaitHeard(t)
+	if took > bookmarksEvery {
+		s.awaitHeard(t, took)
+	}
 	if n := unready(); n != 0 {
 		t.Errorf("%d times a replica was not ready", n)
 	}
@@ -122,7 +123,7 @@ func wantPass(err error) error {
 func (s *site) eventuallyEach(t *testing.T, what string, condition func() error) {
 	t.Helper()
 	held := 0
-	eventually(t, what, func(context.Context) error {
+	s.within(t, what, func() error {
 		held++
 		if err := condition(); err != nil {
 			held = 0
@@ -166,17 +167,45 @@ func (s *site) ages(t *testing.T) []map[string]float64 {
 	return out
 }
 
-// awaitHeard waits until each replica has heard of pods again, which come and go all the time.
-func (s *site) awaitHeard(t *testing.T) {
+// bookmarksEvery is more than the API server leaves a watch without a word.
+const bookmarksEvery = 75 * time.Second
+
+// awaitHeard waits until each replica has heard of every resource again.
+func (s *site) awaitHeard(t *testing.T, outage time.Duration) {
 	t.Helper()
-	eventually(t, "the age of pods to be small again", func(context.Context) error {
+	s.within(t, "every resource to be watched again", func() error {
 		for i, ages := range s.ages(t) {
-			if age, known := ages["pods"]; !known || age > 60 {
-				return fmt.Errorf("replica %d: it is %.0f s", i, age)
+			for resource, age := range ages {
+				if age >= outage.Seconds() {
+					return fmt.Errorf("replica %d last heard of %s %.0f s ago", i, resource, age)
+				}
 			}
 		}
 		return nil
 	})
+}
+
+// catchUpWithin is more than the longest pause between two attempts to list and watch again.
+const catchUpWithin = 3 * time.Minute
+
+// within waits as long as catching up may take.
+func (s *site) within(t *testing.T, what string, condition func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), catchUpWithin)
+	defer cancel()
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waiting for %s: %v; at last: %v", what, ctx.Err(), err)
+		case <-tick.C:
+		}
+	}
 }
 
 // watchReadiness asks every replica all the time whether it is ready. What it gives ends that and says how often one was
