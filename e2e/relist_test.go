@@ -20,6 +20,7 @@ import (
 
 	"github.com/bulkhead-dev/bulkhead/hack/controlplane"
 	"github.com/bulkhead-dev/bulkhead/hack/replica"
+	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
@@ -27,26 +28,21 @@ const (
 	relistPods = 150
 	// relistSpeed makes the first list take seconds, so that there is much time to ask meanwhile.
 	relistSpeed = 300 << 10 // bytes a second
-	// askEvery is how often each of four askers asks.
-	askEvery = 5 * time.Millisecond
+	// askEvery is how often each question is asked.
+	askEvery = 10 * time.Millisecond
 )
 
 // testRelist asks a replica without a pause from the start of its process, while what it lists comes in slowly, and again
-// while the API server is restarted, after which it has to list everything anew. One question is to be denied since there
-// are pods, one is to be allowed since there is a policy: on a cluster that is empty or half there, one of them would get
-// another answer. These objects' namespaces come last in every list.
+// while the API server is restarted, after which it has to list everything anew. For each resource there is a question
+// whose answer is another one while the objects of that resource are missing, even if all others are there. The
+// namespaces come last in every list.
 func (a *availability) testRelist(t *testing.T) {
 	by := newIssuer(t)
 	m := newMount(t, by.issue(t, time.Now().Add(23*time.Hour)))
 	s := a.newSite(t, "relist", 0, by, m.path)
-	crowd, cut, served := s.newNamespace(t), s.namespaceNamed(t, "zz-cut"), s.namespaceNamed(t, "zz-served")
+	crowd := s.newNamespace(t)
 	a.crowd(t, crowd, "web", relistPods)
-	a.crowd(t, cut, "web", 2)
-	a.crowd(t, served, "web", 2)
-	for _, o := range parse(t, networkPolicy("allow-dns", allowDNS)) {
-		o.SetNamespace(served)
-		s.create(t, o)
-	}
+	asking := s.newQuestions(t, a)
 
 	s.link.Slow(relistSpeed)
 	options, err := s.replicaOptions(s.args)
@@ -58,7 +54,7 @@ func (a *availability) testRelist(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.replicas = append(s.replicas, r)
-	asked := s.startQuestions(t, r, cut, served)
+	asked := s.startQuestions(t, r, asking)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := r.AwaitReady(ctx); err != nil {
@@ -134,6 +130,67 @@ func (a *availability) crowd(t *testing.T, namespace, name string, n int) {
 	}
 }
 
+// question is a policy that is asked about, and what the answer has in common however often it is asked.
+type question struct {
+	about string
+	body  []byte
+	right func(answer string) bool
+}
+
+// newQuestions makes the objects that the answers rest on, in namespaces that come last.
+func (s *site) newQuestions(t *testing.T, a *availability) []question {
+	t.Helper()
+	cut, served, scaled := s.namespaceNamed(t, "zz-cut"), s.namespaceNamed(t, "zz-served"), s.namespaceNamed(t, "zz-scaled")
+	for _, namespace := range []string{cut, served, scaled} {
+		a.crowd(t, namespace, "web", 2)
+	}
+	for _, o := range parse(t, networkPolicy("allow-dns", allowDNS)) {
+		o.SetNamespace(served)
+		s.create(t, o)
+	}
+	says := func(text string) func(string) bool {
+		return func(answer string) bool { return strings.Contains(answer, text) }
+	}
+	out := []question{
+		{"pods, Services and namespaces", reviewOf(t, cut, denyAll), says(losesDNS)}, // denied
+		{"policies", reviewOf(t, served, denyAll), says(`"allowed":true`)},
+	}
+	// A policy for a workload that has no pods now: only its template says that it is none for nothing.
+	for _, kind := range cluster.TemplateKinds {
+		app := strings.ToLower(kind)
+		for _, o := range parse(t, idle(kind, app)) {
+			o.SetNamespace(scaled)
+			s.create(t, o)
+		}
+		out = append(out, question{kind, reviewOf(t, scaled, fmt.Sprintf(forApp, app)), func(answer string) bool {
+			return strings.Contains(answer, `"allowed":true`) && !strings.Contains(answer, nothingSelected)
+		}})
+	}
+	return append(out, question{"nothing", reviewOf(t, scaled, fmt.Sprintf(forApp, "nobody")), says(nothingSelected)})
+}
+
+const (
+	forApp          = "podSelector: {matchLabels: {app: %s}}, policyTypes: [Ingress], ingress: [{}]"
+	nothingSelected = "selector-no-pods"
+)
+
+// idle writes a workload of the kind that runs no pods.
+func idle(kind, app string) string {
+	template := fmt.Sprintf(`{metadata: {labels: {app: %s}}, spec: {nodeSelector: {none: such}, restartPolicy: %%s, containers: [{name: main, image: "%s"}]}}`, app, image)
+	always, never := fmt.Sprintf(template, "Always"), fmt.Sprintf(template, "Never")
+	spec := fmt.Sprintf("{replicas: 0, selector: {matchLabels: {app: %s}}, template: %s}", app, always)
+	group := "apps/v1"
+	switch kind {
+	case "DaemonSet":
+		spec = fmt.Sprintf("{selector: {matchLabels: {app: %s}}, template: %s}", app, always)
+	case "Job":
+		group, spec = "batch/v1", fmt.Sprintf("{suspend: true, template: %s}", never)
+	case "CronJob":
+		group, spec = "batch/v1", fmt.Sprintf(`{suspend: true, schedule: "0 0 1 1 *", jobTemplate: {spec: {template: %s}}}`, never)
+	}
+	return fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: idle}\nspec: %s\n", group, kind, spec)
+}
+
 // questions are asked without a pause, past the API server, which would ask less often.
 type questions struct {
 	notYet, right, wrong atomic.Int64
@@ -141,9 +198,8 @@ type questions struct {
 	asking               sync.WaitGroup
 }
 
-// startQuestions asks a replica about a policy that cuts DNS in a namespace where nothing allows it, and in one where
-// something does. Until it has a certificate and listens it may not answer at all.
-func (s *site) startQuestions(t *testing.T, r *replica.Replica, cut, served string) *questions {
+// startQuestions asks a replica all of them over and over. Until it has a certificate and listens it may not answer.
+func (s *site) startQuestions(t *testing.T, r *replica.Replica, all []question) *questions {
 	t.Helper()
 	trust, err := trusting(s.issuer.pem())
 	if err != nil {
@@ -152,27 +208,22 @@ func (s *site) startQuestions(t *testing.T, r *replica.Replica, cut, served stri
 	ctx, cancel := context.WithCancel(t.Context())
 	q := &questions{cancel: cancel}
 	t.Cleanup(q.end)
-	for namespace, want := range map[string]string{cut: `"allowed":false`, served: `"allowed":true`} {
-		body := reviewOf(t, namespace)
-		for range 2 {
-			q.asking.Go(func() {
-				client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: trust}}
-				defer client.CloseIdleConnections()
-				tick := time.NewTicker(askEvery)
-				defer tick.Stop()
-				for ctx.Err() == nil {
-					q.ask(ctx, t, client, r.URL, body, want)
-					<-tick.C
-				}
+	for _, one := range all {
+		q.asking.Go(func() {
+			client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: trust}}
+			defer client.CloseIdleConnections()
+			repeat(ctx, askEvery, func() bool {
+				q.ask(ctx, t, client, r.URL, one)
+				return true
 			})
-		}
+		})
 	}
 	return q
 }
 
 // ask asks once and counts the answer.
-func (q *questions) ask(ctx context.Context, t *testing.T, client *http.Client, url string, body []byte, want string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+webhook.Path+"?timeout=5s", bytes.NewReader(body))
+func (q *questions) ask(ctx context.Context, t *testing.T, client *http.Client, url string, one question) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+webhook.Path+"?timeout=5s", bytes.NewReader(one.body))
 	if err != nil {
 		t.Error(err)
 		return
@@ -188,11 +239,11 @@ func (q *questions) ask(ctx context.Context, t *testing.T, client *http.Client, 
 	case err != nil && ctx.Err() != nil:
 	case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
 		q.notYet.Add(1)
-	case resp.StatusCode == http.StatusOK && strings.Contains(string(text), want):
+	case resp.StatusCode == http.StatusOK && one.right(string(text)):
 		q.right.Add(1)
 	default:
 		if q.wrong.Add(1) == 1 {
-			t.Errorf("HTTP %d, want 503 or %s: %s", resp.StatusCode, want, text)
+			t.Errorf("about %s: HTTP %d %s", one.about, resp.StatusCode, text)
 		}
 	}
 }
@@ -215,10 +266,10 @@ func (q *questions) end() {
 	q.asking.Wait()
 }
 
-// reviewOf is the API server's question about default-deny in a namespace, as a dry run.
-func reviewOf(t *testing.T, namespace string) []byte {
+// reviewOf is the API server's question about a new policy in a namespace, as a dry run.
+func reviewOf(t *testing.T, namespace, spec string) []byte {
 	t.Helper()
-	p := typed(t, networkPolicy("default-deny", denyAll))
+	p := typed(t, networkPolicy("asked", spec))
 	p.Namespace = namespace
 	object, err := json.Marshal(p)
 	if err != nil {
