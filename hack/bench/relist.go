@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -139,7 +141,7 @@ func policyReview(kind string, old, new *networkingv1.NetworkPolicy) (review, er
 }
 
 // firstList starts another replica and asks it from the beginning.
-func (b *bench) firstList(ctx context.Context, questions []question, out *relisting) error {
+func (b *bench) firstList(ctx context.Context, questions []question, out *relisting) (err error) {
 	restore, err := setenv(map[string]string{"GOMEMLIMIT": b.MemoryLimit, "GOGC": b.GCPercent})
 	if err != nil {
 		return err
@@ -149,19 +151,19 @@ func (b *bench) firstList(ctx context.Context, questions []question, out *relist
 	if err != nil {
 		return err
 	}
-	defer second.Stop() //nolint:errcheck // it has done what it was for
+	defer func() { err = errors.Join(err, second.Stop()) }()
 	if err := restore(); err != nil {
 		return err
 	}
-	stop := b.ask(ctx, second, questions)
+	asked := b.ask(ctx, second, questions)
+	defer asked.cancel()
 	readyCtx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	if err := second.AwaitReady(readyCtx); err != nil {
 		return err
 	}
 	out.FirstSeconds = time.Since(start).Seconds()
-	time.Sleep(time.Second) // for some answers by the snapshot
-	out.First, out.Received = stop(), b.link.Received()-received
+	out.First, out.Received = asked.stop(ctx), b.link.Received()-received
 	now, err := readResidence(second.PID())
 	out.FirstPeak = now.Peak
 	b.say("first list: ready after %.1f s with at most %d MiB, %d MiB received: %+v", out.FirstSeconds, mib(out.FirstPeak), mib(out.Received), out.First)
@@ -170,7 +172,8 @@ func (b *bench) firstList(ctx context.Context, questions []question, out *relist
 
 // relistOnce restarts the API server, which then knows nothing of what the webhook had watched before.
 func (b *bench) relistOnce(ctx context.Context, questions []question) (relist, error) {
-	stop := b.ask(ctx, b.replica, questions)
+	asked := b.ask(ctx, b.replica, questions)
+	defer asked.cancel()
 	received := b.link.Received()
 	if err := b.plane.StopComponent(controlplane.APIServer); err != nil {
 		return relist{}, err
@@ -183,8 +186,7 @@ func (b *bench) relistOnce(ctx context.Context, questions []question) (relist, e
 		return relist{}, err
 	}
 	out := relist{Seconds: time.Since(start).Seconds(), Received: b.link.Received() - received}
-	time.Sleep(time.Second) // for some answers by the new list
-	out.Answers = stop()
+	out.Answers = asked.stop(ctx)
 	now, err := readResidence(b.replica.PID())
 	out.Peak = now.Peak
 	return out, err
@@ -227,37 +229,34 @@ func (b *bench) awaitPods(ctx context.Context, since time.Time) error {
 // askEvery is how often each connection asks: often enough to catch a moment, and no load.
 const askEvery = 5 * time.Millisecond
 
-// ask sends the questions over and over until the end that it gives is called. While the replica does not listen yet, there
-// is no answer to count.
-func (b *bench) ask(ctx context.Context, r *replica.Replica, questions []question) (stop func() answers) {
-	ctx, cancel := context.WithCancel(ctx)
-	var notYet, right, wrong atomic.Int64
-	var group sync.WaitGroup
+// asker asks a replica and counts what it answers.
+type asker struct {
+	notYet, right, wrong atomic.Int64
+	cancel               context.CancelFunc
+	group                sync.WaitGroup
+}
+
+// ask sends the questions over and over. While the replica does not listen yet, there is no answer to count.
+func (b *bench) ask(ctx context.Context, r *replica.Replica, questions []question) *asker {
+	a := &asker{}
+	ctx, a.cancel = context.WithCancel(ctx)
 	to := target{"bulkhead", strings.TrimPrefix(r.URL, "https://"), b.certificates.client()}
 	for _, q := range slices.Concat(questions, questions) {
-		group.Go(func() {
+		a.group.Go(func() {
 			tick := time.NewTicker(askEvery)
 			defer tick.Stop()
 			var c *connection
 			for ctx.Err() == nil {
 				<-tick.C
-				var err error
 				if c == nil {
+					var err error
 					if c, err = dial(ctx, to); err != nil {
 						continue
 					}
 				}
-				o, err := c.send(q.request)
-				switch {
-				case err != nil:
+				if !a.once(c, q) {
 					_ = c.conn.Close()
 					c = nil
-				case o.status == 503:
-					notYet.Add(1)
-				case o.status == 200 && o.allowed == q.allowed:
-					right.Add(1)
-				default:
-					wrong.Add(1)
 				}
 			}
 			if c != nil {
@@ -265,9 +264,37 @@ func (b *bench) ask(ctx context.Context, r *replica.Replica, questions []questio
 			}
 		})
 	}
-	return func() answers {
-		cancel()
-		group.Wait()
-		return answers{NotYet: notYet.Load(), Right: right.Load(), Wrong: wrong.Load()}
+	return a
+}
+
+// once asks one question; it gives false where the connection is of no more use.
+func (a *asker) once(c *connection, q question) bool {
+	o, err := c.send(q.request)
+	switch {
+	case err != nil:
+		return false
+	case o.status == http.StatusServiceUnavailable:
+		a.notYet.Add(1)
+	case o.status == http.StatusOK && o.allowed == q.allowed:
+		a.right.Add(1)
+	default:
+		a.wrong.Add(1)
 	}
+	return true
+}
+
+// moreAnswers is how many answers show what a replica goes by now.
+const moreAnswers = 100
+
+// stop waits for some more answers and ends.
+func (a *asker) stop(ctx context.Context) answers {
+	enough := a.right.Load() + a.wrong.Load() + moreAnswers
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for a.right.Load()+a.wrong.Load() < enough && ctx.Err() == nil {
+		<-tick.C
+	}
+	a.cancel()
+	a.group.Wait()
+	return answers{NotYet: a.notYet.Load(), Right: a.right.Load(), Wrong: a.wrong.Load()}
 }

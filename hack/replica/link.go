@@ -187,7 +187,7 @@ func (l *Link) forward(to io.Writer, from io.Reader, count, perTick *atomic.Int6
 			return
 		}
 		if slow > 0 {
-			time.Sleep(linkTick)
+			time.Sleep(linkTick) // this is what makes it slow
 		}
 	}
 }
