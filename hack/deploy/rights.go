@@ -47,9 +47,12 @@ type rightsFile struct {
 }
 
 func rights() rightsFile {
+	always := slices.Concat(webhook.SnapshotRights(), webhook.TierRights(), webhook.RegistrationRights(namePlace))
+	selfSigned := slices.DeleteFunc(webhook.SelfSignedRights(namespacePlace, secretPlace, namePlace),
+		func(r webhook.Right) bool { return slices.Contains(always, r) })
 	out := rightsFile{
-		Always:         grants(slices.Concat(webhook.SnapshotRights(), webhook.TierRights(), webhook.RegistrationRights(namePlace))),
-		SelfSigned:     grants(webhook.SelfSignedRights(namespacePlace, secretPlace, namePlace)),
+		Always:         grants(always),
+		SelfSigned:     grants(selfSigned),
 		CertManager:    grants(webhook.CertManagerRights(namespacePlace, namePlace, namePlace)),
 		Issuer:         grants([]webhook.Right{webhook.IssuerRight(namespacePlace, issuerPlace)}),
 		ClusterIssuer:  grants([]webhook.Right{webhook.IssuerRight("", issuerPlace)}),
