@@ -97,8 +97,8 @@ func checkFiles(headers []*tar.Header, created time.Time) error {
 		case h.Typeflag == tar.TypeDir && filepath.Clean(h.Name) == ".":
 		case h.Typeflag == tar.TypeReg && h.Name == "bulkhead":
 			files++
-			if h.Mode != 0o555 || h.Uid != 0 || h.Gid != 0 {
-				errs = append(errs, fmt.Errorf("/bulkhead has mode %o and belongs to %d:%d: its user could write it", h.Mode, h.Uid, h.Gid))
+			if mode := h.FileInfo().Mode(); mode != 0o555 || h.Uid != 0 || h.Gid != 0 { // regular, no set-user-ID
+				errs = append(errs, fmt.Errorf("/bulkhead is %s of %d:%d and not -r-xr-xr-x of 0:0", mode, h.Uid, h.Gid))
 			}
 		default:
 			errs = append(errs, fmt.Errorf("the image has %s", h.Name))

@@ -50,7 +50,7 @@ func TestCheckConfig(t *testing.T) {
 func TestCheckFiles(t *testing.T) {
 	created := time.Unix(made.epoch, 0)
 	program := func() *tar.Header {
-		return &tar.Header{Typeflag: tar.TypeReg, Name: "bulkhead", Mode: 0o555, ModTime: created}
+		return &tar.Header{Typeflag: tar.TypeReg, Name: "bulkhead", Mode: 0o100555, ModTime: created}
 	}
 	if err := checkFiles([]*tar.Header{program()}, created); err != nil {
 		t.Error(err)
@@ -60,9 +60,9 @@ func TestCheckFiles(t *testing.T) {
 		"the image has bin/sh": func() []*tar.Header {
 			return []*tar.Header{program(), {Typeflag: tar.TypeSymlink, Name: "bin/sh", ModTime: created}}
 		},
-		"mode 755": func() []*tar.Header { p := program(); p.Mode = 0o755; return []*tar.Header{p} },
-		"65532:0":  func() []*tar.Header { p := program(); p.Uid = userID; return []*tar.Header{p} },
-		"dated":    func() []*tar.Header { p := program(); p.ModTime = created.Add(time.Second); return []*tar.Header{p} },
+		"-rwxr-xr-x of": func() []*tar.Header { p := program(); p.Mode = 0o755; return []*tar.Header{p} },
+		"of 65532:0":    func() []*tar.Header { p := program(); p.Uid = userID; return []*tar.Header{p} },
+		"dated":         func() []*tar.Header { p := program(); p.ModTime = created.Add(time.Second); return []*tar.Header{p} },
 	} {
 		if err := checkFiles(files(), created); err == nil || !strings.Contains(err.Error(), wanted) {
 			t.Errorf("%s: %v", wanted, err)
