@@ -19,8 +19,7 @@ const (
 	Scheduler         Component = "kube-scheduler"
 	Kwok              Component = "kwok"
 	Kubectl           Component = "kubectl"
-	// CertManager is cert-manager's controllers and cainjector. Start leaves it alone: whoever wants it gives it a
-	// kubeconfig and installs its kinds.
+	// CertManager is cert-manager's controllers and cainjector, which only StartCertManager starts.
 	CertManager Component = "cert-manager"
 )
 

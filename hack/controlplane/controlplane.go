@@ -159,7 +159,7 @@ func (c *ControlPlane) startAll(ctx context.Context) error {
 		if !c.options.includes(component) {
 			continue
 		}
-		p, err := c.launch(component)
+		p, err := c.launch(component, c.arguments(component)...)
 		if err != nil {
 			return err
 		}
@@ -179,8 +179,8 @@ func (c *ControlPlane) startAll(ctx context.Context) error {
 }
 
 // launch starts a component's process and watches over it. c.mu is held.
-func (c *ControlPlane) launch(component Component) (*process, error) {
-	command := exec.Command(c.binaries.Path(component), c.arguments(component)...)
+func (c *ControlPlane) launch(component Component, arguments ...string) (*process, error) {
+	command := exec.Command(c.binaries.Path(component), arguments...)
 	command.Dir = c.path(homeDir)
 	command.Env = c.environment()
 	p, err := startProcess(c.launcher, component, command, c.LogPath(component))
@@ -203,7 +203,7 @@ func (c *ControlPlane) launch(component Component) (*process, error) {
 
 // startComponent starts a component and waits until it is ready. c.mu is held.
 func (c *ControlPlane) startComponent(ctx context.Context, component Component) error {
-	p, err := c.launch(component)
+	p, err := c.launch(component, c.arguments(component)...)
 	if err != nil {
 		return err
 	}
@@ -259,7 +259,7 @@ func (c *ControlPlane) Stop() error {
 	c.stopped = true
 
 	var errs []error
-	order := startOrder()
+	order := append(startOrder(), CertManager)
 	for i := len(order) - 1; i >= 0; i-- {
 		if p, known := c.processes[order[i]]; known {
 			errs = append(errs, p.stop(stopDeadline))

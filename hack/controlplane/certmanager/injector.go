@@ -16,6 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
+// injectorName is what cainjector is called where it is left out.
+const injectorName = "cainjector"
+
 // runInjector runs cainjector for webhook configurations until ctx ends.
 func runInjector(ctx context.Context, config *rest.Config) error {
 	kinds := runtime.NewScheme()
@@ -23,7 +26,7 @@ func runInjector(ctx context.Context, config *rest.Config) error {
 		return err
 	}
 	// The field manager of what is injected takes its name from the user agent.
-	manager, err := ctrl.NewManager(util.RestConfigWithUserAgent(config, "cainjector"), ctrl.Options{
+	manager, err := ctrl.NewManager(util.RestConfigWithUserAgent(config, injectorName), ctrl.Options{
 		Scheme:  kinds,
 		Metrics: server.Options{BindAddress: "0"},
 		// As in cert-manager's own command: Secrets are read when needed instead of held in memory.

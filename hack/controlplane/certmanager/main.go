@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 		"how long to wait after the first failure of a Certificate")
 	flags.DurationVar(&options.CertificateRequestMaximumBackoffDuration, "certificate-request-maximum-backoff-duration", 32*time.Hour,
 		"how long to wait after many failures of a Certificate")
-	without := flags.String("without", "", "controllers that do not run, such as certificaterequests-approver; comma-separated")
+	without := flags.String("without", "", "what does not run: controllers such as certificaterequests-approver, or "+injectorName+"; comma-separated")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -65,8 +65,12 @@ func run(ctx context.Context, args []string) error {
 		return ignoreCanceled(err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return runControllers(ctx, options, names(*without)) })
-	group.Go(func() error { return runInjector(ctx, config) })
+	left := names(*without)
+	if !left[injectorName] {
+		group.Go(func() error { return runInjector(ctx, config) })
+	}
+	delete(left, injectorName)
+	group.Go(func() error { return runControllers(ctx, options, left) })
 	return ignoreCanceled(group.Wait())
 }
 
