@@ -286,3 +286,30 @@ func TestImage(t *testing.T) {
 		}
 	}
 }
+
+// TestCertificateMount: pods start without the Secret that cert-manager is still to make, and not without one that people bring.
+func TestCertificateMount(t *testing.T) {
+	seen := map[string]bool{}
+	forEach(t, func(t *testing.T, release Release, values map[string]any) {
+		objects := rendered(t, release, values)
+		awaited := flagOf(t, objects, "certificate-name")
+		for _, v := range only[*appsv1.Deployment](t, objects).Spec.Template.Spec.Volumes {
+			if v.Name != "certificate" {
+				continue
+			}
+			optional := v.Secret.Optional != nil && *v.Secret.Optional
+			if optional != (awaited != "") {
+				t.Errorf("the Secret is optional: %t, and the Certificate is %q", optional, awaited)
+			}
+			seen[fmt.Sprint(optional)] = true
+		}
+		for _, c := range each[*certmanagerv1.Certificate](objects) {
+			if c.Name == awaited {
+				seen[awaited] = true
+			}
+		}
+	})
+	if !seen["true"] || !seen["false"] || !seen["bulkhead"] {
+		t.Errorf("the matrix shows too little: %v", seen)
+	}
+}
