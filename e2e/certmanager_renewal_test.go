@@ -103,27 +103,47 @@ func (c *certManaged) testRenewals(t *testing.T) {
 // testUntrusted gives the issuer another key while cainjector is down. The new pair reaches the replicas long before the API servers
 // can trust it, and waits.
 func (c *certManaged) testUntrusted(t *testing.T) {
+	const distrust = "caBundle of the webhook networkpolicies.bulkhead.dev does not trust it yet: x509: "
+	said := func(r *mountedReplica) int {
+		logged, err := os.ReadFile(r.LogPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Count(logged, []byte(distrust))
+	}
 	c.startCertManager(t, "--without=cainjector")
 	c.writeCorporateCA(t)
 	before := c.pair(t)
 	c.renew(t, release)
 	c.awaitPair(t, before)
-	for _, r := range c.live {
+	old := c.live
+	saidBefore := map[*mountedReplica]int{}
+	for _, r := range old {
+		saidBefore[r] = said(r)
 		c.mountPair(t, r)
 	}
-	for _, r := range c.live {
+	fresh := c.startMounted(t) // it has no other pair
+	c.mountPair(t, fresh)
+	eventually(t, "a new replica to say why it is not ready", func(ctx context.Context) error {
+		status, body, err := fresh.readiness(ctx)
+		if err == nil && (status != 503 || !strings.Contains(body, "[-] certificate: "+distrust)) {
+			err = errors.New(body)
+		}
+		return err
+	})
+	for _, r := range old {
 		eventually(t, "the replica to say that the new certificate waits", func(context.Context) error {
-			logged, err := os.ReadFile(r.LogPath)
-			if err == nil && !bytes.Contains(logged, []byte("caBundle of the webhook networkpolicies.bulkhead.dev does not trust it yet")) {
-				err = errors.New(lastLines(r.LogPath, 3))
+			if said(r) == saidBefore[r] {
+				return errors.New(lastLines(r.LogPath, 3))
 			}
-			return err
+			return nil
 		})
 		if got, want := r.served(t), serialOf(t, before); got != want {
 			t.Errorf("%s is served and not trusted; it was to be %s", got, want)
 		}
 	}
 	c.startCertManager(t)
+	fresh.awaitReady(t)
 }
 
 // renew does what "cmctl renew" does.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	certmanagerclient "github.com/cert-manager/cert-manager/pkg/client/clientset/versioned/typed/certmanager/v1"
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,10 +54,13 @@ func (c *issuedCertificate) Ready() error {
 		return nil
 	}
 	problem := c.monitor.Problem()
-	if problem == "" {
-		problem = "Certificate " + c.monitor.Name() + " is issued, and the kubelet puts its Secret into a running pod within about two minutes"
+	switch {
+	case problem != "":
+		return fmt.Errorf("%w; %s", err, problem)
+	case time.Now().Before(c.NotAfter()):
+		return err // the certificate is good, and not trusted yet
 	}
-	return fmt.Errorf("%w; %s", err, problem)
+	return fmt.Errorf("%w; Certificate %s is issued, and the kubelet puts its Secret into a running pod within about two minutes", err, c.monitor.Name())
 }
 
 // Run looks for a new pair and asks cert-manager until ctx ends.

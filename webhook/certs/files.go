@@ -38,8 +38,9 @@ type FilesOptions struct {
 	Await bool
 	// Configuration names a ValidatingWebhookConfiguration whose caBundle somebody
 	// else keeps up, such as cert-manager's cainjector. A new pair is then served
-	// only once the API servers trust it, or the served one is about to expire.
-	// Empty serves a new pair at once. Client reads the configuration.
+	// only once the API servers trust it, or the served one is about to expire;
+	// and Ready waits for the first time that they do. Empty serves a new pair at
+	// once. Client reads the configuration.
 	Configuration string
 	Client        kubernetes.Interface
 	// Clock is the real one when nil.
@@ -61,6 +62,8 @@ type Files struct {
 	loaded  atomic.Pointer[filePair]
 	// failure is why the last look brought no usable pair; nil where it did.
 	failure atomic.Pointer[error]
+	// trusted is set for good once a pair was served that the API servers trust.
+	trusted atomic.Bool
 	lastErr string
 	held    holding
 }
@@ -89,7 +92,7 @@ func NewFiles(options FilesOptions) (*Files, error) {
 		options.Logger = slog.Default()
 	}
 	f := &Files{options: options}
-	if err := f.look(context.Background()); err != nil && !options.Await {
+	if err := f.look(context.Background()); f.loaded.Load() == nil && !options.Await {
 		return nil, err
 	}
 	return f, nil
@@ -117,16 +120,32 @@ func (f *Files) NotAfter() time.Time {
 }
 
 // Ready tells why no API server can accept what is served: there is no pair yet,
-// or it is outside its validity. It is nil otherwise.
+// it is outside its validity, or they do not trust it yet. Once they did it stays
+// nil until the expiry. What goes wrong with the trust later goes wrong for all
+// replicas, and none that is left out helps the others.
 func (f *Files) Ready() error {
-	err := errNone
-	if loaded := f.loaded.Load(); loaded != nil {
-		err = inValidity(f.options.Clock.Now(), loaded.certificate)
+	var failure error
+	if last := f.failure.Load(); last != nil {
+		failure = *last
 	}
-	if failure := f.failure.Load(); err != nil && failure != nil && *failure != nil {
-		err = fmt.Errorf("%w: %w", err, *failure)
+	loaded := f.loaded.Load()
+	if loaded == nil {
+		return withReason(errNone, failure)
 	}
-	return err
+	if err := inValidity(f.options.Clock.Now(), loaded.certificate); err != nil {
+		return withReason(err, failure)
+	}
+	if distrust := (*untrustedError)(nil); errors.As(failure, &distrust) && distrust.certain {
+		return failure
+	}
+	return nil
+}
+
+func withReason(err, reason error) error {
+	if reason == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, reason)
 }
 
 // CABundle returns, as PEM, the served chain itself: a verifier that trusts it
@@ -146,7 +165,7 @@ func (f *Files) CABundle() []byte {
 
 // Run looks for a new pair until ctx ends; failures are reported and retried.
 func (f *Files) Run(ctx context.Context) error {
-	f.lookUntil(ctx, awaitInterval, func() bool { return f.loaded.Load() != nil })
+	f.lookUntil(ctx, awaitInterval, func() bool { return f.loaded.Load() != nil && f.trusted.Load() })
 	f.lookUntil(ctx, f.options.Interval, func() bool { return false })
 	return nil
 }
@@ -174,8 +193,9 @@ func (f *Files) check(ctx context.Context) {
 		return
 	}
 	var held *heldError
-	waiting := errors.As(err, &held)
-	if !waiting {
+	var distrust *untrustedError
+	waiting, untrusted := errors.As(err, &held), errors.As(err, &distrust)
+	if !waiting && !untrusted {
 		f.options.Observer.failed(err)
 	}
 	text := err.Error()
@@ -187,6 +207,8 @@ func (f *Files) check(ctx context.Context) {
 	case waiting:
 		f.options.Logger.Info("a new serving certificate is there and not served yet, the old one stays in use",
 			"reason", err, "notAfter", f.NotAfter())
+	case untrusted:
+		f.options.Logger.Warn("the API servers are not known to trust the serving certificate yet", "reason", err)
 	case f.loaded.Load() == nil:
 		f.options.Logger.Warn("there is no serving certificate yet", "error", err)
 	default:
@@ -195,9 +217,13 @@ func (f *Files) check(ctx context.Context) {
 	}
 }
 
-// look reloads and notes why that failed, if it did.
+// look reloads, and before the first pair that the API servers trust asks whether
+// they do. It notes what is wrong, if anything is.
 func (f *Files) look(ctx context.Context) error {
 	err := f.reload(ctx)
+	if err == nil && !f.trusted.Load() {
+		err = f.firstTrust(ctx)
+	}
 	f.failure.Store(&err)
 	return err
 }

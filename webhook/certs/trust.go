@@ -21,6 +21,13 @@ type heldError struct{ reason string }
 
 func (e *heldError) Error() string { return e.reason }
 
+// untrustedError is why the first pair may be no use yet although it is served.
+type untrustedError struct {
+	error
+	// certain says that it is none.
+	certain bool
+}
+
 // holding remembers since when the API servers can know the issuer of the pair
 // that waits.
 type holding struct {
@@ -37,18 +44,11 @@ func (f *Files) hold(ctx context.Context, now time.Time, old, next *tls.Certific
 	if f.options.Configuration == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, trustTimeout)
-	defer cancel()
-	found, err := f.options.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations().
-		Get(ctx, f.options.Configuration, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil // nobody calls
-	}
+	webhooks, err := f.webhooks(ctx)
 	if err != nil {
-		return &heldError{fmt.Sprintf("whether the API servers trust it cannot be told (needs the verb get on ValidatingWebhookConfiguration %s): %v",
-			f.options.Configuration, err)}
+		return &heldError{err.Error()}
 	}
-	switch known, err := trusted(found.Webhooks, now, old, next); {
+	switch known, err := trusted(webhooks, now, old, next); {
 	case err != nil:
 		f.held = holding{}
 		return &heldError{err.Error()}
@@ -62,6 +62,46 @@ func (f *Files) hold(ctx context.Context, now time.Time, old, next *tls.Certific
 		return &heldError{"the API servers are given " + f.options.Interval.String() + " to see the new caBundle"}
 	}
 	return nil
+}
+
+// firstTrust tells that the pair, the first of this process, is one that the API
+// servers do not trust yet: a replica is not ready before, because others may
+// still serve the pair that they do trust.
+func (f *Files) firstTrust(ctx context.Context) error {
+	if f.options.Configuration != "" {
+		webhooks, err := f.webhooks(ctx)
+		if err != nil {
+			return &untrustedError{error: err}
+		}
+		for _, w := range webhooks {
+			if len(w.ClientConfig.CABundle) == 0 {
+				return &untrustedError{error: fmt.Errorf("caBundle of the webhook %s is empty: cert-manager's cainjector has not filled it in, or does not run", w.Name), certain: true}
+			}
+		}
+		served := f.loaded.Load().certificate
+		if _, err := trusted(webhooks, f.options.Clock.Now(), served, served); err != nil {
+			return &untrustedError{error: err, certain: true}
+		}
+	}
+	f.trusted.Store(true)
+	return nil
+}
+
+// webhooks are those of the configuration; none where there is no configuration,
+// because then nobody calls.
+func (f *Files) webhooks(ctx context.Context) ([]admissionv1.ValidatingWebhook, error) {
+	ctx, cancel := context.WithTimeout(ctx, trustTimeout)
+	defer cancel()
+	found, err := f.options.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations().
+		Get(ctx, f.options.Configuration, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("whether the API servers trust it cannot be told (needs the verb get on ValidatingWebhookConfiguration %s): %w",
+			f.options.Configuration, err)
+	}
+	return found.Webhooks, nil
 }
 
 // trusted says whether every webhook trusts next, by an error, and whether the

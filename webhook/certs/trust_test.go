@@ -23,6 +23,19 @@ func registered(bundles ...[]byte) *admissionv1.ValidatingWebhookConfiguration {
 	return c
 }
 
+// register changes the registration to one with these bundles; without any it removes it.
+func register(t *testing.T, api *fakeAPI, bundles [][]byte) {
+	t.Helper()
+	client := api.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	err := client.Delete(t.Context(), testConfiguration, metav1.DeleteOptions{})
+	if err == nil && bundles != nil {
+		_, err = client.Create(t.Context(), registered(bundles...), metav1.CreateOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestFilesHoldANewPairUntilItIsTrusted: a pair of a CA that the API servers do not know yet is not served as long as the old
 // one works.
 func TestFilesHoldANewPairUntilItIsTrusted(t *testing.T) {
@@ -53,10 +66,7 @@ func TestFilesHoldANewPairUntilItIsTrusted(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			api := newFakeAPI()
-			if test.bundles != nil {
-				api = newFakeAPI(registered(test.bundles...))
-			}
+			api := newFakeAPI(registered(oldCA, oldCA))
 			directory := t.TempDir()
 			write(t, directory, first.serving.certPEM, first.serving.keyPEM)
 			clock, seen, lines := clocktesting.NewFakeClock(testStart.Add(2*time.Hour)), &events{}, &bytes.Buffer{}
@@ -67,6 +77,10 @@ func TestFilesHoldANewPairUntilItIsTrusted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if err := files.Ready(); err != nil || !files.trusted.Load() {
+				t.Fatalf("with what is trusted: %v", err)
+			}
+			register(t, api, test.bundles)
 			api.down = test.down
 			write(t, directory, test.next.serving.certPEM, test.next.serving.keyPEM)
 			served := func() bool { return serial(t, files) == test.next.serving.certificate().SerialNumber.String() }
@@ -126,4 +140,60 @@ func TestFilesForgetASettlingPair(t *testing.T) {
 	look(first, first)  // taken back
 	look(third, first)  // settles again
 	look(third, third)
+}
+
+// TestFilesAreReadyOnceTrusted: a replica that starts with a pair which the API servers do not trust leaves the requests to others.
+func TestFilesAreReadyOnceTrusted(t *testing.T) {
+	own := after(t, state{}, do(stepAddAuthority, 0), do(stepIssueLeaf, 0))
+	other := after(t, state{}, do(stepAddAuthority, 0), do(stepIssueLeaf, 0))
+	tests := []struct {
+		name    string
+		bundles [][]byte
+		down    bool
+		want    string
+		latched bool
+	}{
+		{name: "trusted", bundles: [][]byte{own.bundle(), own.bundle()}, latched: true},
+		{name: "not filled in", bundles: [][]byte{own.bundle(), nil}, want: "caBundle of the webhook b.bulkhead.dev is empty: cert-manager's cainjector has not filled it in, or does not run"},
+		{name: "another CA", bundles: [][]byte{other.bundle()}, want: "caBundle of the webhook a.bulkhead.dev does not trust it yet: x509: certificate signed by unknown authority"},
+		{name: "no registration", latched: true},
+		{name: "no answer", bundles: [][]byte{own.bundle()}, down: true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			api, directory := newFakeAPI(registered()), t.TempDir()
+			register(t, api, test.bundles)
+			api.down = test.down
+			write(t, directory, own.serving.certPEM, own.serving.keyPEM)
+			seen := &events{}
+			files, err := NewFiles(FilesOptions{
+				Directory: directory, Clock: clocktesting.NewFakeClock(testStart), Logger: slog.New(slog.DiscardHandler),
+				Observer: seen.observer(), Client: api, Configuration: testConfiguration,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			files.check(t.Context())
+			if err := files.Ready(); test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
+				t.Errorf("Ready = %v, want %q", err, test.want)
+			}
+			if files.trusted.Load() != test.latched || len(seen.failures) > 0 {
+				t.Errorf("trusted for good: %t, want %t; failures %v", files.trusted.Load(), test.latched, seen.failures)
+			}
+			api.down = false
+			if test.bundles == nil {
+				return
+			}
+			register(t, api, [][]byte{own.bundle()})
+			files.check(t.Context())
+			if err := files.Ready(); err != nil || !files.trusted.Load() {
+				t.Errorf("once it is trusted: %v", err)
+			}
+			register(t, api, [][]byte{other.bundle()})
+			files.check(t.Context())
+			if err := files.Ready(); err != nil {
+				t.Errorf("what all replicas have in common is no reason to be unready: %v", err)
+			}
+		})
+	}
 }
