@@ -198,6 +198,8 @@ type logged struct {
 	Guardrails   string `json:"guardrails"`
 	Violations   string `json:"violations"`
 	DryRun       bool   `json:"dryRun"`
+	// Duration is in seconds.
+	Duration float64 `json:"duration"`
 }
 
 // decisions gives what a replica logged about requests in a namespace.

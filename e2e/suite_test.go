@@ -37,6 +37,8 @@ type suite struct {
 	config   string // path of the BulkheadConfig that both replicas read
 	replicas []*replica.Replica
 	balancer *balancer
+	// shown is the client certificate of the API server, nil where the cluster was there.
+	shown *shownCertificate
 
 	admin   *rest.Config
 	clients kubernetes.Interface
@@ -105,6 +107,10 @@ func TestE2E(t *testing.T) {
 		{"BadReload", s.testBadReload},
 		{"Drain", s.testDrain},
 		{"Certificate", s.testCertificate},
+		{"ClientCertificates", s.testClientCertificates},
+		{"LargePolicy", s.testLargePolicy},
+		{"OddNames", s.testOddNames},
+		{"Armour", s.testArmour},
 		{"Chart", s.testChart},
 		{"Fixtures", s.testFixtures},
 	}
@@ -177,7 +183,10 @@ func (s *suite) findCluster(ctx context.Context) (err error) {
 		}
 		s.admin.QPS = -1
 	} else {
-		s.plane, err = controlplane.Start(ctx, controlplane.Options{AuditLog: true, Progress: os.Stderr})
+		if s.shown, err = showCertificate(s.dir, s.host); err != nil {
+			return err
+		}
+		s.plane, err = controlplane.Start(ctx, controlplane.Options{AuditLog: true, AdmissionConfig: s.shown.config, Progress: os.Stderr})
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+)
+
+// largePolicy writes a policy of as many rules as fit into etcd, each with a block and a port of its own. edition changes
+// the last one.
+func largePolicy(rules, edition int) string {
+	var b strings.Builder
+	b.WriteString("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: large}\nspec:\n  podSelector: {matchLabels: {app: api}}\n  policyTypes: [Ingress]\n  ingress:\n")
+	for i := range rules {
+		port := i%60_000 + 1
+		if i == rules-1 {
+			port += edition
+		}
+		fmt.Fprintf(&b, "  - {from: [{ipBlock: {cidr: 10.%d.%d.%d/32}}, {podSelector: {matchLabels: {client: c-%d}}}], ports: [{protocol: TCP, port: %d}]}\n",
+			i>>16&255, i>>8&255, i&255, i, port)
+	}
+	return b.String()
+}
+
+// testLargePolicy creates and changes a policy of 9,000 rules through the API server: both are judged in time by every
+// guardrail.
+func (s *suite) testLargePolicy(t *testing.T) {
+	namespace := s.newNamespace(t)
+	s.given(t, namespace, deployment("api", 2, "app: api"))
+	failures := s.metric(t, "bulkhead_guardrail_failures_total")
+	for edition, verb := range []string{"create", "replace"} {
+		text := largePolicy(9000, edition)
+		start := time.Now()
+		a := s.dev(t, text, verb, "-n", namespace, "-f", "-")
+		took := time.Since(start)
+		if !a.ok {
+			t.Fatalf("kubectl %s of %d bytes: %s", verb, len(text), a.text())
+		}
+		judged := slices.Collect(func(yield func(logged) bool) {
+			for _, l := range s.allDecisions(t, namespace) {
+				if l.Name == "large" && (verb == "create") == (l.Operation == "CREATE") && !yield(l) {
+					return
+				}
+			}
+		})
+		if len(judged) == 0 {
+			t.Fatalf("no replica judged the %s", verb)
+		}
+		for _, l := range judged {
+			t.Logf("%s of 9,000 rules: %s in %.0f ms; kubectl took %s", verb, l.Decision, 1000*l.Duration, took.Round(time.Millisecond))
+		}
+	}
+	if n := s.metric(t, "bulkhead_guardrail_failures_total"); n != failures {
+		t.Errorf("%.0f guardrails failed", n-failures)
+	}
+}
+
+// oddManager is a name with a line break, an escape sequence and a bidirectional override.
+const oddManager = "plat\nform \x1b[31mred\u202e"
+
+// testOddNames writes such a name where the API allows it, into an annotation that a denial quotes. Real kubectl prints
+// what it gets as it is, so it must be quoted before.
+func (s *suite) testOddNames(t *testing.T) {
+	namespace := s.newNamespace(t)
+	manager := fmt.Sprintf("%q", oddManager) // YAML reads the same escapes
+	s.given(t, namespace, strings.Replace(networkPolicy("owned", "podSelector: {}, policyTypes: [Ingress]"),
+		"{name: owned}", "{name: owned, annotations: {bulkhead.dev/managed-by: "+manager+"}}", 1))
+	defer s.setConfig(t, baseConfig)
+	s.setConfig(t, baseConfig+"guardrails: {protected-policy: {parameters: {owners: {"+manager+": {users: [flux]}}}}}\n")
+
+	for _, user := range []string{dev, "böse\u202e"} {
+		a := s.kubectl(t, user, "", "delete", "networkpolicy", "owned", "-n", namespace)
+		wantDenied(t, "the deletion", a, "networkpolicies", "protected-policy: owned is managed by ")
+		wantPrintable(t, "what kubectl printed", a.text())
+		if want := `plat\nform \x1b[31mred\u202e`; !strings.Contains(a.stderr, want) {
+			t.Errorf("kubectl was to print %s, and printed:\n%s", want, a.text())
+		}
+	}
+	t.Logf("kubectl prints:\n%s", s.dev(t, "", "delete", "networkpolicy", "owned", "-n", namespace).stderr)
+	for _, r := range s.replicas {
+		wantPrintable(t, "the log", lastLines(r.LogPath, 100))
+	}
+	said := false
+	for _, l := range s.allDecisions(t, namespace) {
+		said = said || l.User == `böse\u202e`
+	}
+	if !said {
+		t.Error("no log line has the odd user, quoted")
+	}
+
+	a := s.dev(t, strings.Replace(networkPolicy("odd", denyAll), "{name: odd}", "{name: odd, labels: {app: "+manager+"}}", 1), "create", "-n", namespace, "-f", "-")
+	if a.ok || !strings.Contains(a.stderr, "metadata.labels") {
+		t.Errorf("the API server took a label with a line break: %s", a.text())
+	}
+}
+
+// wantPrintable fails where text holds anything that is not printed as it is but line breaks.
+func wantPrintable(t *testing.T, what, text string) {
+	t.Helper()
+	if at := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); at >= 0 {
+		t.Errorf("%s holds %q", what, text[max(0, at-100):min(len(text), at+20)])
+	}
+}
