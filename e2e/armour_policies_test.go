@@ -1,12 +1,21 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/bulkhead-dev/bulkhead/hack/replica"
+	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
 // largePolicy writes a policy of as many rules as fit into etcd, each with a block and a port of its own. edition changes
@@ -25,20 +34,25 @@ func largePolicy(rules, edition int) string {
 	return b.String()
 }
 
-// testLargePolicy creates and changes a policy of 9,000 rules through the API server: both are judged in time by every
-// guardrail.
+// testLargePolicy creates and changes a policy of 9,000 rules through the API server: both are judged in time.
 func (s *suite) testLargePolicy(t *testing.T) {
 	namespace := s.newNamespace(t)
 	s.given(t, namespace, deployment("api", 2, "app: api"))
-	failures := s.metric(t, "bulkhead_guardrail_failures_total")
 	for edition, verb := range []string{"create", "replace"} {
 		text := largePolicy(9000, edition)
-		start := time.Now()
-		a := s.dev(t, text, verb, "-n", namespace, "-f", "-")
-		took := time.Since(start)
-		if !a.ok {
-			t.Fatalf("kubectl %s of %d bytes: %s", verb, len(text), a.text())
-		}
+		var took time.Duration
+		attempts := 0
+		// A machine that does other things may take more than the webhook's five seconds now and then.
+		eventually(t, fmt.Sprintf("kubectl %s of %d bytes", verb, len(text)), func(context.Context) error {
+			attempts++
+			start := time.Now()
+			a := s.dev(t, text, verb, "-n", namespace, "-f", "-")
+			took = time.Since(start)
+			if !a.ok {
+				return errors.New(a.text())
+			}
+			return nil
+		})
 		judged := slices.Collect(func(yield func(logged) bool) {
 			for _, l := range s.allDecisions(t, namespace) {
 				if l.Name == "large" && (verb == "create") == (l.Operation == "CREATE") && !yield(l) {
@@ -50,12 +64,64 @@ func (s *suite) testLargePolicy(t *testing.T) {
 			t.Fatalf("no replica judged the %s", verb)
 		}
 		for _, l := range judged {
-			t.Logf("%s of 9,000 rules: %s in %.0f ms; kubectl took %s", verb, l.Decision, 1000*l.Duration, took.Round(time.Millisecond))
+			t.Logf("%s of 9,000 rules: %s in %.0f ms; kubectl took %s, attempt %d", verb, l.Decision, 1000*l.Duration,
+				took.Round(time.Millisecond), attempts)
 		}
 	}
-	if n := s.metric(t, "bulkhead_guardrail_failures_total"); n != failures {
-		t.Errorf("%.0f guardrails failed", n-failures)
+}
+
+// testDeadline sends a replica a policy of 9,000 rules with less time than it takes, as the API server does by the query:
+// the answer is a real error at once, which failurePolicy decides about. With enough time it is judged.
+func (s *suite) testDeadline(t *testing.T) {
+	trust, err := s.balancer.trust(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	r := s.startExtra(t, replica.Options{})
+	object, err := yaml.YAMLToJSON([]byte(largePolicy(9000, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := review(strings.Replace(aboutPolicies("CREATE"), `"x"`, `"large"`, 1) + `,"object":` + string(object))
+	client := clientOf(trust)
+	defer client.CloseIdleConnections()
+	ask := func(timeout string) (int, string) {
+		t.Helper()
+		resp, err := client.Post(r.URL+webhook.Path+"?timeout="+timeout, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(text)
+	}
+	failures := func() float64 {
+		metrics, err := r.Metrics(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, _ := sum(metrics, "bulkhead_guardrail_failures_total")
+		return n
+	}
+	if status, text := ask("51ms"); status != http.StatusInternalServerError || !strings.Contains(text, "no guardrail could be evaluated") || failures() < 10 {
+		t.Errorf("with 1 ms after the margin: HTTP %d %s, %.0f guardrails failed", status, text, failures())
+	}
+	if status, text := ask("30s"); status != http.StatusOK || !strings.Contains(text, `"uid":"e2e"`) {
+		t.Errorf("with 30 s: HTTP %d %s", status, text)
+	}
+	eventually(t, "what was given up to end", func(ctx context.Context) error {
+		metrics, err := r.Metrics(ctx)
+		if err != nil {
+			return err
+		}
+		if n, found := sum(metrics, "bulkhead_guardrail_overruns_running"); n != 0 || !found {
+			return fmt.Errorf("%.0f runs go on", n)
+		}
+		return nil
+	})
 }
 
 // oddManager is a name with a line break, an escape sequence and a bidirectional override.

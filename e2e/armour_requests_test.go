@@ -117,9 +117,9 @@ func hostileRequests(t *testing.T) []hostile {
 		{attack: "a name of 6 MB", body: json(strings.Replace(valid, `"name":"x"`, `"name":"`+strings.Repeat("n", 6<<20)+`"`, 1)), status: []int{200, 400, 500}},
 		{attack: "a policy of 2.3 million empty rules", body: json(rules("{}", 6_900_000)), status: []int{413}},
 		{attack: "a policy of 100,000 rules", body: json(rules(`{"ports":[{"port":80}],"from":[{"podSelector":{"matchLabels":{}}}]}`, 6_900_000)), status: []int{413}},
-		{attack: "a policy of 240,000 empty rules", body: json(rules("{}", 720_000)), status: []int{200, 500}},
+		{attack: "a policy of 140,000 empty rules", body: json(rules("{}", 420_000)), status: []int{200, 500}},
 		{attack: "a pod of 3 million containers that are numbers", body: json(numbers(6_000_000)), status: []int{413}},
-		{attack: "a pod of 490,000 containers that are numbers", body: json(numbers(980_000)), status: []int{400}},
+		{attack: "a pod of 290,000 containers that are numbers", body: json(numbers(580_000)), status: []int{400}},
 		{attack: "a header of 64 KiB", header: map[string]string{"X-Long": strings.Repeat("x", 64<<10)}, body: text(emptyReview), status: []int{431, 0}},
 		{attack: "another path", header: map[string]string{"X-Path": "/nowhere"}, body: text(emptyReview), status: []int{404}},
 	}

@@ -27,9 +27,9 @@ func (s *suite) testClientCertificates(t *testing.T) {
 	if err := s.shown.address.Close(); err != nil {
 		t.Fatal(err)
 	}
-	known := s.startDemanding(t, "--client-ca-file", file, "--webhook-address", address)
+	known := s.startExtra(t, replica.Options{Args: []string{"--client-ca-file", file, "--webhook-address", address}})
 	known.URL = "https://" + address
-	unknown := s.startDemanding(t, "--client-ca-file", file)
+	unknown := s.startExtra(t, replica.Options{Args: []string{"--client-ca-file", file}})
 
 	t.Run("API server that shows one", func(t *testing.T) { s.testShown(t, known) })
 	t.Run("API server that shows none", func(t *testing.T) { s.testNotShown(t, unknown) })
@@ -37,14 +37,14 @@ func (s *suite) testClientCertificates(t *testing.T) {
 	t.Run("rotation", func(t *testing.T) { s.testClientCARotation(t, known, file) })
 }
 
-// startDemanding starts a replica with flags, which is stopped at the end of the test.
-func (s *suite) startDemanding(t *testing.T, flags ...string) *replica.Replica {
+// startExtra starts a replica beside the suite's own, which is stopped at the end of the test. Of the options it takes
+// Args and Env.
+func (s *suite) startExtra(t *testing.T, o replica.Options) *replica.Replica {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	r, err := replica.Start(ctx, replica.Options{
-		Binary: s.binary, Kubeconfig: s.identity, Config: s.config, Host: s.host, Log: filepath.Join(t.TempDir(), "bulkhead.log"), Args: flags,
-	})
+	o.Binary, o.Kubeconfig, o.Config, o.Host, o.Log = s.binary, s.identity, s.config, s.host, filepath.Join(t.TempDir(), "bulkhead.log")
+	r, err := replica.Start(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}

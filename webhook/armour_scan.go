@@ -15,7 +15,7 @@ const maxJSONDepth = 256
 // As many may be in work at a time, not counting the first freeParts of each
 // review, which is more than nearly all have.
 const (
-	maxParts  = 500_000
+	maxParts  = 300_000
 	freeParts = 4_000
 )
 

@@ -7,7 +7,7 @@ import (
 )
 
 // probeConnections is how many connections the port of probes and metrics holds.
-const probeConnections = 128
+const probeConnections = 512
 
 // ProbeListener bounds the connections of the port of probes and metrics. Beyond the bound the oldest one gives way: a
 // probe takes a moment, and what has been there for longest is most likely somebody who holds connections. Waiting for one
