@@ -35,7 +35,8 @@ type Change struct {
 	// pod or template moves nothing in them: they are one, and OldWorkload and NewWorkload tell the difference.
 	Before, After *cluster.Snapshot
 	// OldPolicy and NewPolicy are set for changes of a NetworkPolicy: old for updates and deletions, new for creations
-	// and updates. Object is the new one as it was submitted, OldObject the old one as it is stored; they must not be changed.
+	// and updates. Object is the new one as it was submitted, OldObject the old one as it is stored, large ones without what they
+	// repeat (netpol.Distinct); they must not be changed.
 	OldPolicy, NewPolicy *netpol.Policy
 	Object, OldObject    *networkingv1.NetworkPolicy
 	// OldWorkload and NewWorkload are set for changes of a pod or a pod template.
@@ -72,6 +73,7 @@ type Change struct {
 	// or the pod or template itself. Live ones come first; what NetworkPolicy does not govern is left out.
 	Subjects []Subject
 
+	places                     *netpol.Places // of what is left of Object, nil where that is all
 	base                       *cluster.Snapshot
 	oldNamespace, newNamespace *corev1.Namespace
 
@@ -126,18 +128,21 @@ func (c *Coverage) Admits(d netpol.Direction, peer netpol.Endpoint, port netpol.
 // that s shows. The old object counts as stored even where s has not seen it yet, or has seen another version of it. The error
 // says which field of the new object does not parse.
 func PolicyChange(s *cluster.Snapshot, old, new *networkingv1.NetworkPolicy) (*Change, error) {
-	c := &Change{Kind: "NetworkPolicy", Trigger: PolicyWrite, base: s, OldObject: old, Object: new}
+	c := &Change{Kind: "NetworkPolicy", Trigger: PolicyWrite, base: s}
+	c.OldObject, _ = netpol.Distinct(old)
+	c.Object, c.places = netpol.Distinct(new)
 	var err error
 	if new != nil {
 		c.Namespace, c.Name = new.Namespace, new.Name
-		if c.NewPolicy, err = netpol.Compile(new); err != nil {
+		if c.NewPolicy, err = netpol.Compile(c.Object); err != nil {
+			_, err = netpol.Compile(new) // which knows the problems' places
 			return nil, err
 		}
 	}
 	if old != nil {
 		c.Namespace, c.Name = old.Namespace, old.Name
 		// A stored policy that no longer parses selects nothing, for every plugin and so for the comparison.
-		c.OldPolicy, _ = netpol.Compile(old)
+		c.OldPolicy, _ = netpol.Compile(c.OldObject)
 	}
 	switch {
 	case old == nil && new == nil:

@@ -111,6 +111,9 @@ func Decide(cfg *config.Config, c *Change, results []Result) Decision {
 			f.Fix = nil
 		}
 		d.Allowed = d.Allowed && f.Action != config.Deny
+		if c.places != nil {
+			f.Violation = f.placed(c.places)
+		}
 		if c.Owner != "" {
 			f.Violation = f.collected(c.Owner)
 		}

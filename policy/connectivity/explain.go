@@ -141,7 +141,7 @@ func (s *Side) policies(n *near, peer netpol.Endpoint, left Ports) {
 		verdict := PolicyVerdict{Tier: "NetworkPolicy", Kind: "NetworkPolicy", Namespace: p.Namespace, Name: p.Name}
 		for i := range p.Rules[n.d] {
 			r := &p.Rules[n.d][i]
-			rule := RuleVerdict{Field: fmt.Sprintf("spec.%s[%d]", n.d.Field(), i), Action: "Allow"}
+			rule := RuleVerdict{Field: fmt.Sprintf("spec.%s[%d]", n.d.Field(), p.Place(n.d, i)), Action: "Allow"}
 			rule.judge(left, peer, r.MatchesPeer(n.e.Namespace, peer), r.Peers, resolve(r.Ports, n.declared(peer)))
 			verdict.Rules = append(verdict.Rules, rule)
 		}

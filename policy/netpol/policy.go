@@ -24,6 +24,17 @@ type Policy struct {
 	Rules [2][]Rule
 	// Isolates says by Direction whether policyTypes names it: the selected pods then refuse what no rule allows.
 	Isolates [2]bool
+
+	// places are where the rules are in a policy of which Distinct has left something out; else nil.
+	places [2][]int32
+}
+
+// Place gives the index that the i-th rule of Rules has in the policy's spec. They differ only in a large policy that repeats itself.
+func (p *Policy) Place(d Direction, i int) int {
+	if i < len(p.places[d]) {
+		return int(p.places[d][i])
+	}
+	return i
 }
 
 // Rule is one ingress or egress rule: "traffic must match both ports and from/to".
@@ -62,8 +73,26 @@ type PortMatch struct {
 }
 
 // Compile parses np. It fails where the API server would not have stored np: the error names the field, the value and
-// what is expected there. All problems are reported together.
+// what is expected there. All problems are reported together. Rules, peers and ports that repeat an earlier one are left out of a
+// large policy, so that it takes memory for what it says and not for how often.
 func Compile(np *networkingv1.NetworkPolicy) (*Policy, error) {
+	short, places := Distinct(np)
+	p, err := compile(short)
+	if places == nil {
+		return p, err
+	}
+	if err != nil {
+		return compile(np) // for the problems' own places
+	}
+	for d := range places.rules {
+		for i := range places.rules[d] {
+			p.places[d] = append(p.places[d], places.rules[d][i].rule)
+		}
+	}
+	return p, nil
+}
+
+func compile(np *networkingv1.NetworkPolicy) (*Policy, error) {
 	c := compiler{}
 	p := &Policy{Namespace: np.Namespace, Name: np.Name}
 	p.Subject = c.selector("spec.podSelector", &np.Spec.PodSelector)
