@@ -257,7 +257,7 @@ func (i *installation) owners(t *testing.T, when, want string) {
 	t.Helper()
 	var got []string
 	for _, m := range i.configuration(t).ManagedFields {
-		if bytes.Contains(m.FieldsV1.Raw, []byte(`"f:caBundle"`)) {
+		if strings.Contains(m.FieldsV1.GetRawString(), `"f:caBundle"`) {
 			got = append(got, m.Manager)
 		}
 	}
