@@ -43,16 +43,9 @@ func (s *site) newTarget(t *testing.T) *target {
 	}
 	to := &target{client: client, named: s.namespaceOf(t), bare: s.namespaceOf(t), policy: typed(t, networkPolicy("allow-dns", allowDNS)), deny: typed(t, networkPolicy("default-deny", denyAll))}
 	for _, namespace := range []string{to.named, to.bare} {
-		for _, o := range parse(t, deployment("web", 2, "app: web")) {
-			o.SetNamespace(namespace)
-			s.create(t, o)
-			s.awaitRunning(t, o)
-		}
+		s.put(t, namespace, deployment("web", 2, "app: web"))
 	}
-	for _, o := range parse(t, networkPolicy("allow-dns", allowDNS)) {
-		o.SetNamespace(to.named)
-		s.create(t, o)
-	}
+	s.put(t, to.named, networkPolicy("allow-dns", allowDNS))
 	to.pod = s.firstPod(t, to.named, "app=web")
 	eventually(t, "the replicas of "+s.name+" to know the target", func(ctx context.Context) error {
 		for range 2 * len(s.replicas) {

@@ -29,11 +29,7 @@ func (a *availability) testLockout(t *testing.T) {
 	s := a.newSite(t, "lockout", 0, by, m.path)
 	tenant, leaving := s.newNamespace(t), s.newNamespace(t)
 	for _, namespace := range []string{tenant, leaving} {
-		for _, o := range parse(t, deployment("web", 2, "app: web")+"---\n"+networkPolicy("allow-dns", allowDNS)) {
-			o.SetNamespace(namespace)
-			s.create(t, o)
-			s.awaitRunning(t, o)
-		}
+		s.put(t, namespace, deployment("web", 2, "app: web")+"---\n"+networkPolicy("allow-dns", allowDNS))
 	}
 	// As the chart registers it: policies of tenants fail closed, all else open. Namespaces of other tests are let alone.
 	s.registerAs(t, func(w *admissionregistrationv1.ValidatingWebhook) {

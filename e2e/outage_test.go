@@ -26,14 +26,7 @@ func (a *availability) testOutage(t *testing.T) {
 // outage has Bulkhead decide without the API server for a while, and then catch up.
 func (a *availability) outage(t *testing.T, s *site, to *target, last time.Duration, begin, end func()) {
 	running, fixed := s.namespaceOf(t), s.namespaceOf(t)
-	create := func(text, namespace string) {
-		for _, o := range parse(t, text) {
-			o.SetNamespace(namespace)
-			s.create(t, o)
-			s.awaitRunning(t, o)
-		}
-	}
-	create(deployment("web", 2, "app: web"), fixed)
+	s.put(t, fixed, deployment("web", 2, "app: web"))
 	wall := func(namespace string) error { return s.denies(t.Context(), to, namespace) }
 	s.eventuallyEach(t, "Bulkhead to know both namespaces", func() error {
 		return errors.Join(wantDenial(wall(fixed)), wantPass(wall(running)))
@@ -50,8 +43,8 @@ func (a *availability) outage(t *testing.T, s *site, to *target, last time.Durat
 		}
 	}()
 	l := startLoadOf(to, a.extent.calm, rarelyDenied)
-	create(deployment("web", 2, "app: web"), running)
-	create(networkPolicy("allow-dns", allowDNS), fixed)
+	s.put(t, running, deployment("web", 2, "app: web"))
+	s.put(t, fixed, networkPolicy("allow-dns", allowDNS))
 	if err := errors.Join(wantDenial(wall(fixed)), wantPass(wall(running))); err != nil {
 		t.Errorf("without the API server the last snapshot is to decide: %v", err)
 	}

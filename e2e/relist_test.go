@@ -140,28 +140,24 @@ type question struct {
 // newQuestions makes the objects that the answers rest on, in namespaces that come last.
 func (s *site) newQuestions(t *testing.T, a *availability) []question {
 	t.Helper()
-	cut, served, scaled := s.namespaceNamed(t, "zz-cut"), s.namespaceNamed(t, "zz-served"), s.namespaceNamed(t, "zz-scaled")
+	cut, served, scaled, bound := s.namespaceNamed(t, "zz-cut"), s.namespaceNamed(t, "zz-served"), s.namespaceNamed(t, "zz-scaled"), s.namespaceNamed(t, "zz-bound")
 	for _, namespace := range []string{cut, served, scaled} {
 		a.crowd(t, namespace, "web", 2)
 	}
-	for _, o := range parse(t, networkPolicy("allow-dns", allowDNS)) {
-		o.SetNamespace(served)
-		s.create(t, o)
-	}
+	s.put(t, served, networkPolicy("allow-dns", allowDNS))
+	s.put(t, bound, operator)
 	says := func(text string) func(string) bool {
 		return func(answer string) bool { return strings.Contains(answer, text) }
 	}
 	out := []question{
 		{"pods, Services and namespaces", reviewOf(t, cut, denyAll), says(losesDNS)}, // denied
+		{"RoleBindings and EndpointSlices", reviewOf(t, bound, allowDNS), says("apiserver-cut: 2 live pods would lose the Kubernetes API")},
 		{"policies", reviewOf(t, served, denyAll), says(`"allowed":true`)},
 	}
 	// A policy for a workload that has no pods now: only its template says that it is none for nothing.
 	for _, kind := range cluster.TemplateKinds {
 		app := strings.ToLower(kind)
-		for _, o := range parse(t, idle(kind, app)) {
-			o.SetNamespace(scaled)
-			s.create(t, o)
-		}
+		s.put(t, scaled, idle(kind, app))
 		out = append(out, question{kind, reviewOf(t, scaled, fmt.Sprintf(forApp, app)), func(answer string) bool {
 			return strings.Contains(answer, `"allowed":true`) && !strings.Contains(answer, nothingSelected)
 		}})

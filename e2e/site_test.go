@@ -187,6 +187,16 @@ func (s *site) namespaceOf(t *testing.T) string {
 	return name
 }
 
+// put creates objects in a namespace, past Bulkhead, and waits until they run.
+func (s *site) put(t *testing.T, namespace, text string) {
+	t.Helper()
+	for _, o := range parse(t, text) {
+		o.SetNamespace(namespace)
+		s.create(t, o)
+		s.awaitRunning(t, o)
+	}
+}
+
 // roll replaces every replica as a Deployment with maxSurge 1 does: the next one starts, and once it is ready the old one
 // goes. Nobody waits for what either means to have reached everybody. It gives how many were replaced.
 func (s *site) roll(t *testing.T) int {
