@@ -25,7 +25,7 @@ func (s *suite) testCertManager(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.node.Run(program, "--kubeconfig", s.node.Plane.KubeconfigPath()); err != nil {
+	if err := s.node.Run(program, "--kubeconfig", s.node.Plane.KubeconfigPath()); err != nil {
 		t.Fatal(err)
 	}
 	s.runHelm(t, "install", release, chart(), "--namespace", namespace, "--create-namespace", "--wait", "--timeout", "2m",

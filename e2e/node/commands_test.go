@@ -47,6 +47,16 @@ func (s *suite) kubectl(t *testing.T, stdin string, args ...string) string {
 	return out
 }
 
+// shell runs a script that is to succeed, with the cluster's kubectl in its path.
+func (s *suite) shell(t *testing.T, script string) string {
+	t.Helper()
+	out, err := s.command(t.Context(), "env", script, "PATH="+filepath.Dir(s.node.Plane.KubectlPath())+":"+os.Getenv("PATH"), "sh", "-e")
+	if err != nil {
+		t.Fatalf("%s\n%v\n%s", script, err, out)
+	}
+	return out
+}
+
 // refused runs kubectl, which is to fail, and gives what it prints.
 func (s *suite) refused(t *testing.T, stdin string, args ...string) string {
 	t.Helper()

@@ -17,6 +17,7 @@ import (
 // testDenial walks through the beginning of the README's story: its shop runs, by the names of its own images.
 func (s *suite) testDenial(t *testing.T) {
 	s.openShop(t)
+	s.allowDenials(t)
 	denied := s.refused(t, "", "apply", "-f", example("default-deny"))
 	wantWords(t, "the denial", denied,
 		`Error from server (Forbidden): error when creating`,
@@ -32,6 +33,28 @@ func (s *suite) testDenial(t *testing.T) {
 	wantWords(t, "the remedy", s.kubectl(t, remedy(t, denied), "apply", "-f", "-"), "networkpolicy.networking.k8s.io/allow-dns created")
 	wantWords(t, "the same policy after it", s.kubectl(t, "", "apply", "-f", example("default-deny")), "networkpolicy.networking.k8s.io/default-deny created")
 	wantWords(t, "the way back", s.refused(t, "", "delete", "networkpolicy", "allow-dns", "-n", "shop"), "denied the request: dns-cut: 6 live pods would lose DNS")
+}
+
+// allowDenials lets guardrails refuse, and waits until the kubelet has brought the config to the replicas, which go on running.
+func (s *suite) allowDenials(t *testing.T) {
+	t.Helper()
+	before := s.mustPods(t)
+	out := s.upgrade(t, "config.maximumAction=Deny")
+	if strings.Contains(out, "refuses nothing") {
+		t.Errorf("with maximumAction Deny, helm upgrade prints:\n%s", out)
+	}
+	eventually(t, "the config to be in force", func(ctx context.Context) error {
+		for _, p := range before {
+			text, err := metrics(ctx, p.Status.PodIP)
+			if err != nil {
+				return err
+			}
+			if !strings.Contains(text, `maximum_action="Deny"`) {
+				return fmt.Errorf("%s has not loaded it", p.Name)
+			}
+		}
+		return nil
+	})
 }
 
 // openShop runs the shop of the examples. Its images are on the node, and do nothing.
@@ -85,10 +108,10 @@ func (s *suite) testUninstall(t *testing.T) {
 		return nil
 	})
 	// What was refused goes ahead, and nothing waits for who is gone.
-	wantWords(t, "a policy that was refused", s.kubectl(t, "", "delete", "networkpolicy", "allow-dns", "-n", "shop"), "deleted")
-	for _, name := range []string{"shop", "monitoring", namespace} {
-		wantWords(t, "the deletion of "+name, s.kubectl(t, "", "delete", "namespace", name, "--timeout=2m"), "deleted")
-	}
+	s.kubectl(t, "", "delete", "networkpolicy", "--all", "-n", "shop")
+	wantWords(t, "the policy that was refused", s.kubectl(t, "", "apply", "-f", example("default-deny")), "default-deny created")
+	wantWords(t, "the deletion of the namespaces", s.kubectl(t, "", "delete", "namespace", "shop", "monitoring", namespace, "--timeout=2m"),
+		`"shop" deleted`, `"monitoring" deleted`, `"bulkhead-system" deleted`)
 	if names := strings.Fields(s.kubectl(t, "", "get", "namespaces", "-o", "name")); slices.Contains(names, "namespace/"+namespace) {
 		t.Errorf("the namespaces are %v", names)
 	}

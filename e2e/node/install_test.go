@@ -39,13 +39,29 @@ func (s *suite) testDNS(t *testing.T) {
 	})
 }
 
-// testInstall installs as the chart's README says, with guardrails that may refuse.
+// testInstall installs as the chart's README says, without a word about values, and does what Helm says then.
 func (s *suite) testInstall(t *testing.T) {
-	out := s.runHelm(t, "install", release, chart(), "--namespace", namespace, "--create-namespace", "--wait", "--timeout", "2m",
-		"--set", "config.maximumAction=Deny")
-	wantWords(t, "what helm install prints", out, "STATUS: deployed", "Bulkhead judges changes to this cluster from now on:",
+	out := s.runHelm(t, "install", release, chart(), "--namespace", namespace, "--create-namespace", "--wait", "--timeout", "2m")
+	wantWords(t, "what helm install prints", out, "STATUS: deployed", "Bulkhead is installed.", "See it work.",
+		"It warns and refuses nothing. To let guardrails refuse, set config.maximumAction: Deny.",
 		"NetworkPolicy changes go ahead while no replica answers.", "kubectl delete validatingwebhookconfiguration bulkhead")
 	wantWords(t, "kubectl rollout status", s.kubectl(t, "", "-n", namespace, "rollout", "status", "deployment/bulkhead"), "successfully rolled out")
+
+	// The API server asks nobody whom it cannot trust yet.
+	eventually(t, "the registration's CA", func(ctx context.Context) error { _, err := s.served(ctx); return err })
+	tried := s.shell(t, advice(t, out))
+	wantWords(t, "what Helm advised to try", tried, "Warning: rules-ignored: ", "networkpolicy.networking.k8s.io/try-bulkhead created (server dry run)")
+}
+
+// advice cuts the command with which to see Bulkhead work out of the notes.
+func advice(t *testing.T, notes string) string {
+	t.Helper()
+	_, after, found := strings.Cut(notes, "\n  kubectl create ")
+	command, _, ended := strings.Cut(after, "\n  EOF\n")
+	if !found || !ended {
+		t.Fatalf("there is no command to try in:\n%s", notes)
+	}
+	return strings.ReplaceAll("kubectl create "+command, "\n  ", "\n") + "\nEOF\n"
 }
 
 func chart() string { return filepath.Join(root, "deploy", "chart") }

@@ -131,9 +131,6 @@ func newSuite(t *testing.T) *suite {
 		if t.Failed() {
 			s.describe(t)
 		}
-		if err := n.Stop(); err != nil {
-			t.Error(err)
-		}
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -127,30 +127,34 @@ func (s *suite) testService(t *testing.T) {
 	t.Logf("the replicas have judged %v requests", judged)
 }
 
-var decisionsLine = regexp.MustCompile(`(?m)^bulkhead_decisions_total\{.*\} (\S+)$`)
-
-// decisions reads a replica's metrics, pod to node, and gives how many requests it has judged.
+// decisions gives how many requests a replica has judged.
 func decisions(ctx context.Context, address string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, "8081")+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	text, err := metrics(ctx, address)
 	if err != nil {
 		return 0, err
 	}
 	sum := 0
-	for _, match := range decisionsLine.FindAllSubmatch(text, -1) {
-		n, err := strconv.ParseFloat(string(match[1]), 64)
+	for _, match := range regexp.MustCompile(`(?m)^bulkhead_decisions_total\{.*\} (\S+)$`).FindAllStringSubmatch(text, -1) {
+		n, err := strconv.ParseFloat(match[1], 64)
 		if err != nil {
 			return 0, err
 		}
 		sum += int(n)
 	}
 	return sum, nil
+}
+
+// metrics reads a replica's metrics, from the node.
+func metrics(ctx context.Context, address string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, "8081")+"/metrics", nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return string(text), err
 }

@@ -23,7 +23,7 @@ import (
 // testUpgrade turns to failurePolicy Fail, and then replaces every pod twice under load: by an upgrade, and by its rollback.
 func (s *suite) testUpgrade(t *testing.T) {
 	out := s.upgrade(t, "failurePolicy=Fail")
-	wantWords(t, "what helm upgrade prints", out, "has been upgraded", "STATUS: deployed", "REVISION: 2", "Bulkhead judges changes")
+	wantWords(t, "what helm upgrade prints", out, "has been upgraded", "STATUS: deployed", "REVISION: 3", "Bulkhead is installed.")
 	if strings.Contains(out, "go ahead while no replica answers") {
 		t.Errorf("with failurePolicy Fail, helm upgrade prints:\n%s", out)
 	}
@@ -37,7 +37,7 @@ func (s *suite) testUpgrade(t *testing.T) {
 	l := s.startLoad(t)
 	s.replacing(t, func() { s.upgrade(t, "podAnnotations.upgraded=once") })
 	s.replacing(t, func() {
-		out := s.runHelm(t, "rollback", release, "2", "--namespace", namespace, "--wait", "--timeout", "2m")
+		out := s.runHelm(t, "rollback", release, "3", "--namespace", namespace, "--wait", "--timeout", "2m")
 		wantWords(t, "what helm rollback prints", out, "Rollback was a success")
 	})
 	l.end(t, "an upgrade and its rollback, four pods replaced", 500)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,11 +50,11 @@ type Node struct {
 	dir       string
 	binaries  controlplane.Binaries
 	clients   kubernetes.Interface
-	processes []*Process
+	processes []*process
 }
 
 // Start starts a control plane and a node of it, and returns once the node is Ready and its DNS answers. It runs in the namespaces
-// that Run makes, after Prepare. Also where it fails, Stop ends what it has started.
+// that Run makes, after Prepare; all that it starts ends with them. Also where it fails the node can tell of itself, by Tails.
 func Start(ctx context.Context, progress io.Writer) (n *Node, err error) {
 	n = &Node{dir: filepath.Join(Dir(), "node")}
 	if err := os.MkdirAll(n.dir, 0o755); err != nil {
@@ -65,7 +64,7 @@ func Start(ctx context.Context, progress io.Writer) (n *Node, err error) {
 		return n, err
 	}
 	n.Plane, err = controlplane.Start(ctx, controlplane.Options{
-		Omit: []controlplane.Component{controlplane.Kwok}, Progress: progress,
+		Omit: []controlplane.Component{controlplane.Kwok}, Progress: progress, Dir: filepath.Join(Dir(), "controlplane"),
 		APIServerArgs: []string{"--bind-address=0.0.0.0"}, // pods are to reach it
 	})
 	if err != nil {
@@ -111,7 +110,7 @@ func (n *Node) configure() error {
 
 // startRuntime starts containerd and gives it the images that every node has.
 func (n *Node) startRuntime(ctx context.Context) error {
-	if _, err := n.Run(n.binaries.Path(controlplane.Containerd), "--config", filepath.Join(n.dir, "containerd.toml")); err != nil {
+	if err := n.Run(n.binaries.Path(controlplane.Containerd), "--config", filepath.Join(n.dir, "containerd.toml")); err != nil {
 		return err
 	}
 	err := n.await(ctx, "containerd to answer", func(ctx context.Context) error {
@@ -135,13 +134,12 @@ func (n *Node) startAgents() error {
 	if err != nil {
 		return err
 	}
-	_, err = n.Run(n.binaries.Path(controlplane.Kubelet), "--config", filepath.Join(n.dir, "kubelet.yaml"), "--kubeconfig", kubeconfig,
+	err = n.Run(n.binaries.Path(controlplane.Kubelet), "--config", filepath.Join(n.dir, "kubelet.yaml"), "--kubeconfig", kubeconfig,
 		"--hostname-override", Name, "--node-ip", controlplane.AdvertiseAddress, "--root-dir", "/var/lib/kubelet")
 	if err != nil {
 		return err
 	}
-	_, err = n.Run(n.binaries.Path(controlplane.KubeProxy), "--config", filepath.Join(n.dir, "kube-proxy.yaml"))
-	return err
+	return n.Run(n.binaries.Path(controlplane.KubeProxy), "--config", filepath.Join(n.dir, "kube-proxy.yaml"))
 }
 
 // startDNS installs CoreDNS as kubeadm does, and waits until it is ready.
@@ -189,34 +187,22 @@ func (n *Node) ctr(ctx context.Context, arguments ...string) ([]byte, error) {
 	return exec.CommandContext(ctx, n.binaries.Path(controlplane.Ctr), arguments...).CombinedOutput()
 }
 
-// Run starts a further program, which Stop ends. Its working directory and its log are the node's.
-func (n *Node) Run(program string, arguments ...string) (*Process, error) {
+// Run starts a further program. Its working directory and its log are the node's.
+func (n *Node) Run(program string, arguments ...string) error {
 	p, err := startProcess(n.dir, program, arguments...)
 	if err == nil {
 		n.processes = append(n.processes, p)
 	}
-	return p, err
+	return err
 }
 
 // Tails gives the last lines of every program's log, for a test that has failed.
 func (n *Node) Tails(lines int) string {
 	text := ""
 	for _, p := range n.processes {
-		text += fmt.Sprintf("the end of %s's log:\n%s\n", p.name, p.Tail(lines))
+		text += fmt.Sprintf("the end of %s's log:\n%s\n", p.name, p.tail(lines))
 	}
 	return text
-}
-
-// Stop ends the node's programs and the control plane. Containers end with the namespaces.
-func (n *Node) Stop() error {
-	var errs []error
-	for _, p := range slices.Backward(n.processes) {
-		errs = append(errs, p.Stop())
-	}
-	if n.Plane != nil {
-		errs = append(errs, n.Plane.Stop())
-	}
-	return errors.Join(errs...)
 }
 
 const (

@@ -1,32 +1,26 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 )
 
-// stopWithin is how long a process may take after SIGTERM before it is killed.
-const stopWithin = 10 * time.Second
-
-// Process is a program that runs beside the node's pods, with a log.
-type Process struct {
+// process is a program that runs beside the node's pods, with a log.
+type process struct {
 	name, log string
 	command   *exec.Cmd
 	exited    chan struct{} // closed when it has ended
 	err       error         // what it ended with, to be read then
 }
 
-// startProcess starts a program; what it prints goes into a file of dir. The namespace's process 1 outlives it, and takes it along
-// otherwise.
-func startProcess(dir, program string, arguments ...string) (*Process, error) {
+// startProcess starts a program; what it prints goes into a file of dir. It ends with process 1 of the
+// namespaces at the latest.
+func startProcess(dir, program string, arguments ...string) (*process, error) {
 	name := filepath.Base(program)
-	p := &Process{name: name, log: filepath.Join(dir, name+".log"), exited: make(chan struct{})}
+	p := &process{name: name, log: filepath.Join(dir, name+".log"), exited: make(chan struct{})}
 	output, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -47,30 +41,17 @@ func startProcess(dir, program string, arguments ...string) (*Process, error) {
 }
 
 // running gives an error with the end of the log if the process has ended.
-func (p *Process) running() error {
+func (p *process) running() error {
 	select {
 	case <-p.exited:
-		return fmt.Errorf("%s ended by itself (%v); the end of its log:\n%s", p.name, p.err, p.Tail(20))
+		return fmt.Errorf("%s ended by itself (%v); the end of its log:\n%s", p.name, p.err, p.tail(20))
 	default:
 		return nil
 	}
 }
 
-// Stop ends the process: with SIGTERM, and with SIGKILL after a while. It may have ended before.
-func (p *Process) Stop() error {
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	select {
-	case <-p.exited:
-		return nil
-	case <-time.After(stopWithin):
-		return errors.Join(fmt.Errorf("%s did not end within %s", p.name, stopWithin), p.command.Process.Kill())
-	}
-}
-
-// Tail gives the last lines of the log.
-func (p *Process) Tail(lines int) string {
+// tail gives the last lines of the log.
+func (p *process) tail(lines int) string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()

@@ -124,8 +124,15 @@ func initialize() (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	if err := os.Setenv(stageEnv, stageInside); err != nil {
+	temporary := filepath.Join(Dir(), "tmp") // what is left there goes too
+	if err := os.MkdirAll(temporary, 0o755); err != nil {
 		return 1, err
+	}
+	// os.Environ keeps what a name was first set to, so that adding to it would not do.
+	for name, value := range map[string]string{stageEnv: stageInside, "TMPDIR": temporary} {
+		if err := os.Setenv(name, value); err != nil {
+			return 1, err
+		}
 	}
 	child, err := syscall.ForkExec(self, os.Args, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
 	if err != nil {
