@@ -10,12 +10,24 @@ import (
 	"runtime/debug"
 )
 
+// lister is the path of cyclonedx-gomod.
+func (m *maker) lister() string { return filepath.Join(m.work, "cyclonedx-gomod") }
+
+// makeLister builds cyclonedx-gomod, always with the same flags: its own digest is in the list.
+func (m *maker) makeLister(ctx context.Context) error {
+	_, err := output(ctx, filepath.Join(m.root, "hack", "tools", "sbom"), "env", "CGO_ENABLED=0", "GOFLAGS=",
+		"go", "build", "-trimpath", "-buildvcs=false", "-o", m.lister(), "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod")
+	return err
+}
+
 // componentList writes the CycloneDX list of what is in the binary, from the binary itself, and holds it against what Go says.
 func (m *maker) componentList(ctx context.Context, arch, binary string) error {
 	path := filepath.Join(m.output, "bulkhead-"+arch+".cdx.json")
 	again := filepath.Join(m.work, filepath.Base(path))
 	for _, file := range []string{path, again} {
-		_, err := output(ctx, filepath.Join(m.root, "hack", "tools", "sbom"), "go", "tool", "cyclonedx-gomod", "bin",
+		// Licenses come from the module cache, which has all that the binary was built from: with or without a network, the
+		// same list.
+		_, err := output(ctx, m.root, "env", "GOPROXY=off", m.lister(), "bin",
 			"-json", "-noserial", "-notimestamp", "-std", "-licenses", "-version", m.release.version, "-output", file, binary)
 		if err != nil {
 			return err

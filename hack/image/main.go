@@ -90,6 +90,9 @@ func (m *maker) prepare(ctx context.Context) error {
 	if err := requireTools(ctx, m.say); err != nil {
 		return err
 	}
+	if err := m.makeLister(ctx); err != nil {
+		return err
+	}
 	m.builder, err = newBuilder(ctx, m.work, file)
 	if err != nil {
 		return err
