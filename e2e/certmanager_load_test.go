@@ -36,7 +36,7 @@ func (c *certManaged) startLoad(t *testing.T) *certificateLoad {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &certificateLoad{cancel: cancel, begun: time.Now()}
-	c.parent.Cleanup(cancel)
+	t.Cleanup(cancel)
 	config := rest.CopyConfig(c.admin)
 	config.Impersonate = rest.ImpersonationConfig{UserName: tenantUser}
 	client, err := kubernetes.NewForConfig(config)
