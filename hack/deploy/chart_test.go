@@ -12,6 +12,7 @@ import (
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -262,6 +263,13 @@ func TestChoices(t *testing.T) {
 	digest := values["openshift"]["image"].(map[string]any)["digest"].(string)
 	if image := pod.Containers[0].Image; !strings.HasSuffix(image, "@"+digest) {
 		t.Errorf("the image is %s", image)
+	}
+	if n := len(each[*policyv1.PodDisruptionBudget](rendered(t, installRelease, values["off"]))); n > 0 {
+		t.Errorf("%d budgets, which are switched off", n)
+	}
+	// With maxUnavailable a single replica can be evicted, too: a node with it is to drain.
+	if b := only[*policyv1.PodDisruptionBudget](t, usual); b.Spec.MinAvailable != nil || b.Spec.MaxUnavailable.IntValue() != 1 {
+		t.Errorf("budget %+v", b.Spec)
 	}
 	none := only[*appsv1.Deployment](t, rendered(t, installRelease, map[string]any{"priorityClassName": ""}))
 	if name := none.Spec.Template.Spec.PriorityClassName; name != "" {
