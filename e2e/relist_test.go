@@ -157,7 +157,10 @@ func (s *site) newQuestions(t *testing.T, a *availability) []question {
 	// A policy for a workload that has no pods now: only its template says that it is none for nothing.
 	for _, kind := range cluster.TemplateKinds {
 		app := strings.ToLower(kind)
-		s.put(t, scaled, idle(kind, app))
+		for _, o := range parse(t, idle(kind, app)) {
+			o.SetNamespace(scaled)
+			s.create(t, o)
+		}
 		out = append(out, question{kind, reviewOf(t, scaled, fmt.Sprintf(forApp, app)), func(answer string) bool {
 			return strings.Contains(answer, `"allowed":true`) && !strings.Contains(answer, nothingSelected)
 		}})
