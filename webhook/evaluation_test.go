@@ -87,6 +87,11 @@ func TestNothingLeftToDecideIsAnError(t *testing.T) {
 		if got.code != http.StatusInternalServerError || strings.Contains(got.text, "secret") {
 			t.Errorf("%q: got %d %s", text, got.code, got.text)
 		}
+		wantSeries(t, b, "bulkhead_guardrail_failures_total{guardrail=b-panics} 1")
+		wantSeries(t, b, "bulkhead_guardrail_failures_total{guardrail=c-hangs} 1")
+		if log := b.log.String(); !strings.Contains(log, "secret of the object") || !strings.Contains(log, errOverrun.Error()) {
+			t.Errorf("%q: the log does not say why: %s", text, log)
+		}
 	}
 }
 

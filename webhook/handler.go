@@ -160,6 +160,7 @@ func (h *Handler) evaluate(ctx context.Context, r *review, snapshot *cluster.Sna
 		return v, nil
 	}
 	if v.policy.Undecided {
+		h.reportFailures(ctx, r, &v.policy)
 		return nil, unjudgeable(http.StatusInternalServerError, "no guardrail could be evaluated; see bulkhead's log")
 	}
 	if v.policy.Allowed && !r.dryRun() {

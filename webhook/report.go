@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
@@ -40,11 +41,7 @@ func (h *Handler) fail(ctx context.Context, r *review, err error, took time.Dura
 func (h *Handler) report(ctx context.Context, r *review, v *verdict, took time.Duration) {
 	resource, operation := metricLabels(r.AdmissionRequest)
 	h.metrics.decided(resource, operation, v.decision, r.dryRun())
-	h.metrics.failed(&v.policy)
-	for _, f := range v.policy.Failures {
-		h.logger.LogAttrs(ctx, slog.LevelError, "a guardrail could not be evaluated",
-			append([]slog.Attr{slog.String("uid", clip(printable(string(r.UID)), maxLine)), slog.String("guardrail", f.Guardrail)}, cause(f.Err)...)...)
-	}
+	h.reportFailures(ctx, r, &v.policy)
 	if !r.dryRun() {
 		if v.decision == decisionExempt {
 			h.metrics.exemptions.WithLabelValues(v.reason).Inc()
@@ -85,6 +82,29 @@ func cause(err error) []slog.Attr {
 	}
 	return []slog.Attr{
 		slog.String("error", "panic: "+clip(printable(fmt.Sprint(panicked.Value)), maxPanicText)), slog.String("stack", string(panicked.Stack)),
+	}
+}
+
+// reportFailures counts the guardrails that could not be evaluated and logs them, those with the same cause in one line: at
+// the end of a request's time that may be all of them.
+func (h *Handler) reportFailures(ctx context.Context, r *review, d *policy.Decision) {
+	h.metrics.failed(d)
+	logged := map[string]bool{}
+	for _, f := range d.Failures {
+		text := f.Err.Error()
+		if logged[text] {
+			continue
+		}
+		logged[text] = true
+		var alike []string
+		for _, other := range d.Failures {
+			if other.Err.Error() == text {
+				alike = append(alike, other.Guardrail)
+			}
+		}
+		h.logger.LogAttrs(ctx, slog.LevelError, "a guardrail could not be evaluated", append([]slog.Attr{
+			slog.String("uid", clip(printable(string(r.UID)), maxLine)), slog.String("guardrail", strings.Join(alike, ",")),
+		}, cause(f.Err)...)...)
 	}
 }
 

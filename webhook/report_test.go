@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -33,6 +34,7 @@ func TestUncheckedIsSaid(t *testing.T) {
 		request := admissionRequest(t, create, "networking.k8s.io", "networkpolicies", "", "NetworkPolicy", nil, np)
 		request.Name = np.Name
 		b := newBench(t, shop().Snapshot(), guardrails, configOf(t, guardrails, deny), namespaceOf("shop"))
+		b.env.budget = time.Minute // not what the test is about
 		got := b.send(t.Context(), request)
 		if got.AdmissionResponse == nil || !got.Allowed {
 			t.Fatalf("%d blocks: %s", tt.blocks, got.text)
