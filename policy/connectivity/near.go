@@ -78,13 +78,13 @@ func (n *near) between(peer netpol.Endpoint, policies Ports) Ports {
 
 // union gives what the NetworkPolicies allow together.
 func (n *near) union(peer netpol.Endpoint) Ports {
-	var out Ports
+	var all portUnion
 	for _, r := range n.rules {
 		if r.MatchesPeer(n.e.Namespace, peer) {
-			out = out.Union(resolve(r.Ports, n.declared(peer)))
+			all.add(resolve(r.Ports, n.declared(peer)))
 		}
 	}
-	return out
+	return all.ports()
 }
 
 // ask gives what a tier makes of the ports: those that it accepts, and those that go on to the next tier.
@@ -187,13 +187,13 @@ func (s *scope) allowsWorkload(y *cluster.Covered) Ports {
 	if s.v.shared.oneByOne {
 		return s.allows(s.v.endpoint(y.Workload))
 	}
-	var out Ports
+	var all portUnion
 	for i := range s.rules {
 		if r := &s.rules[i]; r.matches(y) {
-			out = out.Union(r.portsWith(y))
+			all.add(r.portsWith(y))
 		}
 	}
-	return out
+	return all.ports()
 }
 
 // matches reports whether the rule admits the workload, which is of the namespace.

@@ -97,6 +97,35 @@ func (p Ports) Union(q Ports) Ports {
 	return PortsOf(append(slices.Clone(p.ranges), q.ranges...)...)
 }
 
+// fewSets is up to how many sets a union is kept in order as it grows. What comes after them is put in order once, at the end: else
+// the work would grow with the square of their number.
+const fewSets = 8
+
+// portUnion is the union of many sets.
+type portUnion struct {
+	sum  Ports
+	sets int         // in sum
+	more []PortRange // not in sum yet
+}
+
+func (u *portUnion) add(p Ports) {
+	switch {
+	case u.sum.All():
+	case u.sets < fewSets || p.All():
+		u.sum = u.sum.Union(p)
+		u.sets++
+	default:
+		u.more = append(u.more, p.ranges...)
+	}
+}
+
+func (u *portUnion) ports() Ports {
+	if len(u.more) == 0 || u.sum.All() {
+		return u.sum
+	}
+	return PortsOf(append(u.more, u.sum.ranges...)...)
+}
+
 // Intersect gives what both sets hold.
 func (p Ports) Intersect(q Ports) Ports {
 	switch {
