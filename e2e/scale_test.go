@@ -18,6 +18,7 @@ type listing struct {
 		FirstSeconds float64 `json:"firstSeconds"`
 		First        answers `json:"first"`
 		FirstPeak    int64   `json:"firstPeak"`
+		Received     int64   `json:"receivedAtFirst"`
 		Before       int64   `json:"peakBefore"`
 		Relists      []struct {
 			Seconds  float64 `json:"seconds"`
@@ -63,6 +64,9 @@ func (a *availability) testScale(t *testing.T) {
 			one.Seconds, one.Received/mib, one.Peak/mib, r.Before/mib, one.Answers.NotYet, one.Answers.Right, one.Answers.Wrong)
 		if one.Answers.Wrong > 0 || one.Answers.NotYet > 0 || one.Answers.Right == 0 {
 			t.Errorf("a relist: %+v", one.Answers)
+		}
+		if one.Received < r.Received/2 {
+			t.Errorf("%d MiB came after the API server was restarted, %d MiB at first: this was no relist", one.Received/mib, r.Received/mib)
 		}
 		if one.Peak > mayPeakMiB*mib {
 			t.Errorf("a relist took %d MiB, want at most %d", one.Peak/mib, mayPeakMiB)
