@@ -59,7 +59,7 @@ func untar(t *testing.T, archive []byte) map[string]file {
 	files := map[string]file{}
 	for r := tar.NewReader(bytes.NewReader(archive)); ; {
 		header, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files
 		}
 		if err != nil {

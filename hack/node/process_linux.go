@@ -16,8 +16,7 @@ type process struct {
 	err       error         // what it ended with, to be read then
 }
 
-// startProcess starts a program; what it prints goes into a file of dir. It ends with process 1 of the
-// namespaces at the latest.
+// startProcess starts a program; what it prints goes into a file of dir. It ends with process 1 of the namespaces at the latest.
 func startProcess(dir, program string, arguments ...string) (*process, error) {
 	name := filepath.Base(program)
 	p := &process{name: name, log: filepath.Join(dir, name+".log"), exited: make(chan struct{})}
@@ -44,7 +43,11 @@ func startProcess(dir, program string, arguments ...string) (*process, error) {
 func (p *process) running() error {
 	select {
 	case <-p.exited:
-		return fmt.Errorf("%s ended by itself (%v); the end of its log:\n%s", p.name, p.err, p.tail(20))
+		how := "with status 0"
+		if p.err != nil {
+			how = p.err.Error()
+		}
+		return fmt.Errorf("%s ended by itself (%s); the end of its log:\n%s", p.name, how, p.tail(20))
 	default:
 		return nil
 	}
