@@ -18,8 +18,7 @@ func (s *suite) command(ctx context.Context, program, stdin string, args ...stri
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.node.Plane.KubeconfigPath(), "KUBECACHEDIR="+filepath.Join(s.dir, "kubectl"),
-		"HELM_CACHE_HOME="+filepath.Join(s.dir, "helm"), "HELM_CONFIG_HOME="+filepath.Join(s.dir, "helm"), "HELM_DATA_HOME="+filepath.Join(s.dir, "helm"))
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.node.Plane.KubeconfigPath())
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

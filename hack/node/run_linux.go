@@ -111,8 +111,7 @@ func enter(ctx context.Context, dir, cgroup string) (int, error) {
 	return 0, err
 }
 
-// initialize makes the namespaces a node's, starts this program once more, and reaps what ends, since it is process 1: the
-// daemons that watch over containers are orphans by design.
+// initialize makes the namespaces a node's, starts this program once more and waits for its end.
 func initialize() (int, error) {
 	if err := mountAll(Dir()); err != nil {
 		return 1, err
@@ -120,24 +119,38 @@ func initialize() (int, error) {
 	if err := connect(); err != nil {
 		return 1, err
 	}
-	self, err := os.Executable()
+	child, err := startInside(filepath.Join(Dir(), "home"))
 	if err != nil {
 		return 1, err
 	}
-	temporary := filepath.Join(Dir(), "tmp") // what is left there goes too
-	if err := os.MkdirAll(temporary, 0o755); err != nil {
-		return 1, err
+	return reap(child)
+}
+
+// startInside starts this program once more and gives its process. home is for the caches that kubectl and others leave.
+func startInside(home string) (int, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
 	}
-	// os.Environ keeps what a name was first set to, so that adding to it would not do.
-	for name, value := range map[string]string{stageEnv: stageInside, "TMPDIR": temporary} {
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return 0, err
+	}
+	// Of two values of a name the first counts, so that adding to os.Environ would not do.
+	for name, value := range map[string]string{stageEnv: stageInside, "HOME": home, "TMPDIR": home} {
 		if err := os.Setenv(name, value); err != nil {
-			return 1, err
+			return 0, err
 		}
 	}
 	child, err := syscall.ForkExec(self, os.Args, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
 	if err != nil {
-		return 1, fmt.Errorf("start %s once more: %w", self, err)
+		return 0, fmt.Errorf("start %s once more: %w", self, err)
 	}
+	return child, nil
+}
+
+// reap waits until the child has ended, and gives its status as a shell would. It takes leave of all others that end meanwhile, as
+// process 1 has to: the daemons that watch over containers are orphans by design.
+func reap(child int) (int, error) {
 	for {
 		var status syscall.WaitStatus
 		switch pid, err := syscall.Wait4(-1, &status, 0, nil); {
