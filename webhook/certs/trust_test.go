@@ -2,6 +2,7 @@ package certs
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -195,5 +196,32 @@ func TestFilesAreReadyOnceTrusted(t *testing.T) {
 				t.Errorf("what all replicas have in common is no reason to be unready: %v", err)
 			}
 		})
+	}
+}
+
+// TestFilesLookOftenUntilTrusted: a replica that waits for cainjector alone does not wait any longer than that.
+func TestFilesLookOftenUntilTrusted(t *testing.T) {
+	own := after(t, state{}, do(stepAddAuthority, 0), do(stepIssueLeaf, 0))
+	api, directory, now := newFakeAPI(registered(nil)), t.TempDir(), clocktesting.NewFakeClock(testStart)
+	write(t, directory, own.serving.certPEM, own.serving.keyPEM)
+	files, err := NewFiles(FilesOptions{
+		Directory: directory, Clock: now, Logger: slog.New(slog.DiscardHandler), Client: api, Configuration: testConfiguration,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- files.Run(ctx) }()
+	eventually(t, "the first look to be due", now.HasWaiters)
+	if err := files.Ready(); err == nil {
+		t.Error("ready although caBundle is empty")
+	}
+	register(t, api, [][]byte{own.bundle()})
+	now.Step(awaitInterval)
+	eventually(t, "readiness within one more look", func() bool { return files.Ready() == nil })
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
 	}
 }
