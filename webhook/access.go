@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -54,20 +55,36 @@ func TierRights() []Right {
 	return out
 }
 
-// CheckAccess asks the API server whether the client has all the rights. The error names each one that it lacks.
+// accessQuestions is how many rights are asked about at a time: a start is not to take a round trip for each of them, and no API server
+// is to be bothered by all at once.
+const accessQuestions = 8
+
+// CheckAccess asks the API server whether the client has all the rights. The error names each one that it lacks, in their order.
 func CheckAccess(ctx context.Context, client kubernetes.Interface, rights []Right) error {
+	allowed := make([]bool, len(rights))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(accessQuestions)
+	for i, r := range rights {
+		group.Go(func() error {
+			review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+				ResourceAttributes: &authorizationv1.ResourceAttributes{
+					Verb: r.Verb, Group: r.Group, Resource: r.Resource, Namespace: r.Namespace, Name: r.Name,
+				},
+			}}
+			answer, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+			if err != nil {
+				return fmt.Errorf("asking the API server for this identity's rights: %w", err)
+			}
+			allowed[i] = answer.Status.Allowed
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
 	var missing []string
-	for _, r := range rights {
-		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Verb: r.Verb, Group: r.Group, Resource: r.Resource, Namespace: r.Namespace, Name: r.Name,
-			},
-		}}
-		answer, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-		if err != nil {
-			return fmt.Errorf("asking the API server for this identity's rights: %w", err)
-		}
-		if !answer.Status.Allowed {
+	for i, r := range rights {
+		if !allowed[i] {
 			missing = append(missing, r.String())
 		}
 	}

@@ -5,22 +5,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -29,7 +22,6 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/guardrails"
 	"github.com/bulkhead-dev/bulkhead/webhook"
-	"github.com/bulkhead-dev/bulkhead/webhook/certs"
 )
 
 // serveOptions are the flags of "bulkhead serve".
@@ -89,7 +81,23 @@ func envOr(name, otherwise string) string {
 	return otherwise
 }
 
+// validate finds numbers that would quietly become others.
+func (o *serveOptions) validate() error {
+	for _, flag := range []struct {
+		name     string
+		positive bool
+	}{{"drain", o.drain > 0}, {"max-concurrent", o.maxConcurrent > 0}, {"max-connections", o.maxConnections > 0}} {
+		if !flag.positive {
+			return usageError{fmt.Errorf("--%s: more than 0 is needed", flag.name)}
+		}
+	}
+	return nil
+}
+
 func serve(ctx context.Context, o serveOptions) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
 	logger, err := newLogger(o.logLevel)
 	if err != nil {
 		return err
@@ -190,98 +198,6 @@ type certificateSource interface {
 	Run(ctx context.Context) error
 }
 
-// parts are what runs until SIGTERM.
-type parts struct {
-	client      kubernetes.Interface
-	store       *webhook.Store
-	file        *webhook.ConfigFile
-	certificate certificateSource
-	// registration is nil where none is watched.
-	registration *webhook.RegistrationWatch
-	server       *webhook.Server
-	probes       net.Listener
-	handler      http.Handler
-}
-
-// runAll runs everything until ctx ends. The server drains first; what feeds it goes on until it has answered all.
-func runAll(ctx context.Context, logger *slog.Logger, p parts) error {
-	feeding, stopFeeding := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopFeeding()
-	group, groupCtx := errgroup.WithContext(feeding)
-	group.Go(func() error { collectOften(groupCtx, p.store.Ready()); return nil })
-	p.store.Watch(groupCtx, p.client)
-	group.Go(func() error { p.store.Run(groupCtx); return nil })
-	group.Go(func() error { return ignoreCanceled(p.file.Run(groupCtx)) })
-	group.Go(func() error { return ignoreCanceled(p.certificate.Run(groupCtx)) })
-	if p.registration != nil {
-		group.Go(func() error { p.registration.Run(groupCtx); return nil })
-	}
-	probes := &http.Server{
-		Handler: p.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-	}
-	group.Go(func() error {
-		if err := probes.Serve(p.probes); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	group.Go(func() error {
-		defer stopFeeding()
-		defer probes.Close()
-		serving, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(groupCtx, cancel)() // another part failed: stop serving too
-		return p.server.Run(serving)
-	})
-	err := group.Wait()
-	logger.Info("stopped")
-	return err
-}
-
-func ignoreCanceled(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
-}
-
-func newLogger(level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usageError{fmt.Errorf("--log-level %q: use debug, info, warn or error", level)}
-	}
-	logger := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: l}))
-	klog.SetSlogLogger(logger)
-	ctrllog.SetLogger(logr.FromSlogHandler(logger.Handler()))
-	return logger, nil
-}
-
-// newClient makes the client from a kubeconfig file or, in a pod, from its service account.
-func newClient(o serveOptions) (kubernetes.Interface, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
-	var cfg *rest.Config
-	var err error
-	if o.kubeconfig == "" && o.context == "" {
-		cfg, err = rest.InClusterConfig()
-		if errors.Is(err, rest.ErrNotInCluster) {
-			cfg, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
-		}
-	} else {
-		cfg, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
-	}
-	if err != nil {
-		return nil, usageError{fmt.Errorf("no cluster to talk to: %w; run in a pod, or name a kubeconfig file with --kubeconfig", err)}
-	}
-	// Protobuf costs a fraction of JSON's memory for the lists of a large cluster. The API server's own priority and
-	// fairness bounds the rate; a bound here would only delay what confirms a denial.
-	cfg.ContentType, cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
-	cfg.QPS = -1
-	cfg.UserAgent = "bulkhead/" + webhook.Version()
-	return kubernetes.NewForConfig(cfg)
-}
-
 // checkCluster makes sure that the API server answers and grants what is needed, before anything starts.
 func checkCluster(ctx context.Context, client kubernetes.Interface, o serveOptions) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
@@ -291,51 +207,4 @@ func checkCluster(ctx context.Context, client kubernetes.Interface, o serveOptio
 		rights = append(rights, webhook.SelfSignedRights(o.namespace, o.certificateSecret, o.configuration)...)
 	}
 	return webhook.CheckAccess(ctx, client, rights)
-}
-
-// newRegistrationWatch watches Bulkhead's own registration; nil where the flag says that there is none.
-func newRegistrationWatch(o serveOptions, client kubernetes.Interface, certificate certificateSource, registry prometheus.Registerer,
-	logger *slog.Logger,
-) *webhook.RegistrationWatch {
-	if o.configuration == "" {
-		return nil
-	}
-	w := webhook.NewRegistrationWatch(client, o.configuration, o.namespace, certificate.GetCertificate, logger)
-	registry.MustRegister(w)
-	return w
-}
-
-func newCertificate(o serveOptions, client kubernetes.Interface, m *webhook.Metrics, logger *slog.Logger) (certificateSource, error) {
-	observer := certs.Observer{
-		Rotated:  func(r certs.Rotation) { m.Rotated(string(r)) },
-		Repaired: func(r certs.Repair) { m.Rotated("repaired-" + string(r)) },
-		Failed:   func(error) { m.Rotated("failed") },
-	}
-	fromFiles := certs.FilesOptions{Directory: o.certificateDirectory, Logger: logger, Observer: observer}
-	if o.certificateName != "" {
-		return newIssuedCertificate(o, client, fromFiles)
-	}
-	if o.certificateDirectory != "" {
-		files, err := certs.NewFiles(fromFiles)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		return files, nil
-	}
-	names := o.certificateNames
-	if len(names) == 0 {
-		names = []string{"bulkhead." + o.namespace + ".svc", "bulkhead." + o.namespace + ".svc.cluster.local"}
-	}
-	options := certs.SelfSignedOptions{
-		Client: client, Namespace: o.namespace, SecretName: o.certificateSecret, Configuration: o.configuration,
-		Logger: logger, Observer: observer,
-	}
-	for _, n := range names {
-		if ip := net.ParseIP(strings.Trim(n, "[]")); ip != nil {
-			options.IPs = append(options.IPs, ip)
-		} else {
-			options.DNSNames = append(options.DNSNames, n)
-		}
-	}
-	return certs.NewSelfSigned(options)
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/bulkhead-dev/bulkhead/webhook"
+)
+
+// parts are what runs until SIGTERM.
+type parts struct {
+	client      kubernetes.Interface
+	store       *webhook.Store
+	file        *webhook.ConfigFile
+	certificate certificateSource
+	// registration is nil where none is watched.
+	registration *webhook.RegistrationWatch
+	server       *webhook.Server
+	probes       net.Listener
+	handler      http.Handler
+}
+
+// runAll runs everything until ctx ends. The server drains first; what feeds it goes on until it has answered all.
+func runAll(ctx context.Context, logger *slog.Logger, p parts) error {
+	feeding, stopFeeding := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopFeeding()
+	group, groupCtx := errgroup.WithContext(feeding)
+	group.Go(func() error { collectOften(groupCtx, p.store.Ready()); return nil })
+	p.store.Watch(groupCtx, p.client)
+	group.Go(func() error { p.store.Run(groupCtx); return nil })
+	group.Go(func() error { return ignoreCanceled(p.file.Run(groupCtx)) })
+	group.Go(func() error { return ignoreCanceled(p.certificate.Run(groupCtx)) })
+	if p.registration != nil {
+		group.Go(func() error { p.registration.Run(groupCtx); return nil })
+	}
+	probes := &http.Server{
+		Handler: p.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	group.Go(func() error {
+		if err := probes.Serve(p.probes); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		defer stopFeeding()
+		defer probes.Close()
+		serving, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(groupCtx, cancel)() // another part failed: stop serving too
+		return p.server.Run(serving)
+	})
+	err := group.Wait()
+	logger.Info("stopped")
+	return err
+}
+
+func ignoreCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
