@@ -60,8 +60,9 @@ func (a *availability) newSite(t *testing.T, name string, replicas int, by *issu
 	}
 	s.awaitServing(t)
 	if replicas > 0 {
+		probe := s.namespaceOf(t) // before anybody is asked whether it may have its label
 		s.registerSite(t)
-		s.awaitAsked(t)
+		s.awaitAsked(t, probe)
 	}
 	return s
 }
@@ -157,10 +158,9 @@ func (s *site) registerAs(t *testing.T, change func(*admissionregistrationv1.Val
 	}
 }
 
-// awaitAsked waits until the API server really asks the site.
-func (s *site) awaitAsked(t *testing.T) {
+// awaitAsked waits until the API server really asks the site about a namespace of it.
+func (s *site) awaitAsked(t *testing.T, probe string) {
 	t.Helper()
-	probe := s.namespaceOf(t)
 	attempts := 0
 	eventually(t, "the API server to ask the installation "+s.name, func(context.Context) error {
 		attempts++
