@@ -109,6 +109,7 @@ func TestE2E(t *testing.T) {
 		{"Certificate", s.testCertificate},
 		{"ClientCertificates", s.testClientCertificates},
 		{"LargePolicy", s.testLargePolicy},
+		{"Size", s.testSize},
 		{"Deadline", s.testDeadline},
 		{"OddNames", s.testOddNames},
 		{"Armour", s.testArmour},
