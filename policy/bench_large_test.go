@@ -27,14 +27,27 @@ func largePolicies() map[string]*networkingv1.NetworkPolicy {
 	var ported []networkingv1.NetworkPolicyIngressRule
 	var selected, ranges []networkingv1.NetworkPolicyPeer
 	var spaces []networkingv1.NetworkPolicyIngressRule
-	var ports []networkingv1.NetworkPolicyPort
+	var ports, spans, names []networkingv1.NetworkPolicyPort
+	var excepting []networkingv1.NetworkPolicyPeer
+	var egress []networkingv1.NetworkPolicyEgressRule
+	https := intstr.FromInt32(443)
 	for i := range 30_000 {
 		number := intstr.FromInt32(int32(1 + i))
 		port := networkingv1.NetworkPolicyPort{Port: &number}
 		ports = append(ports, port)
+		end, name := int32(30_001+i), intstr.FromString(fmt.Sprintf("port-%d", i))
+		spans = append(spans, networkingv1.NetworkPolicyPort{Port: &number, EndPort: &end})
+		names = append(names, networkingv1.NetworkPolicyPort{Port: &name})
 		ported = append(ported, networkingv1.NetworkPolicyIngressRule{Ports: []networkingv1.NetworkPolicyPort{port}})
 		label := &metav1.LabelSelector{MatchLabels: map[string]string{"app": fmt.Sprint(i)}}
 		selected = append(selected, networkingv1.NetworkPolicyPeer{PodSelector: label})
+		if i < 20_000 {
+			block := fmt.Sprintf("10.%d.%d", i/256, i%256)
+			excepting = append(excepting, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: block + ".0/24", Except: []string{block + ".8/32"}}})
+			egress = append(egress, networkingv1.NetworkPolicyEgressRule{
+				To: []networkingv1.NetworkPolicyPeer{{PodSelector: label}}, Ports: []networkingv1.NetworkPolicyPort{{Port: &https}},
+			})
+		}
 		spaces = append(spaces, networkingv1.NetworkPolicyIngressRule{From: []networkingv1.NetworkPolicyPeer{{NamespaceSelector: label}}})
 		ranges = append(ranges, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: fmt.Sprintf("10.%d.%d.0/32", i/256, i%256)}})
 	}
@@ -45,24 +58,36 @@ func largePolicies() map[string]*networkingv1.NetworkPolicy {
 		"a rule of 30000 selectors":  ingressOf(networkingv1.NetworkPolicyIngressRule{From: selected}),
 		"a rule of 30000 ranges":     ingressOf(networkingv1.NetworkPolicyIngressRule{From: ranges}),
 		"a rule of 30000 ports":      ingressOf(networkingv1.NetworkPolicyIngressRule{Ports: ports}),
-		"9000 rules of a range":      manyRules(9000),
+		"a rule of 30000 spans":      ingressOf(networkingv1.NetworkPolicyIngressRule{Ports: spans}),
+		"a rule of 30000 names":      ingressOf(networkingv1.NetworkPolicyIngressRule{Ports: names}),
+		"a rule of 20000 exceptions": ingressOf(networkingv1.NetworkPolicyIngressRule{From: excepting}),
+		"20000 rules to pods": {
+			ObjectMeta: metav1.ObjectMeta{Namespace: "large", Name: "many"},
+			Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}, Egress: egress},
+		},
+		"9000 rules of a range": manyRules(9000),
 	}
 }
 
 // BenchmarkLargePolicies names, for each policy, the guardrail that takes longest over it: beyond 500 ms admission gives it up.
 func BenchmarkLargePolicies(b *testing.B) {
-	x := newBenchOf(b, smallCluster())
+	bench := newBenchOf(b, smallCluster())
 	contents := cluster.NamespaceContents{}
 	for _, p := range policytest.ManyWorkloads("large", 10) {
 		contents.Pods = append(contents.Pods, cluster.PodOf(p))
 	}
-	s := x.snapshot.WithContents("large", contents)
+	s := bench.snapshot.WithContents("large", contents)
 	for name, np := range largePolicies() {
-		for _, goes := range []bool{false, true} {
-			old, new, what := (*networkingv1.NetworkPolicy)(nil), np, name
-			if goes {
-				old, new, what = np, nil, name+" goes"
-			}
+		shorter := np.DeepCopy()
+		if n := len(shorter.Spec.Ingress); n > 0 {
+			shorter.Spec.Ingress = shorter.Spec.Ingress[:n-1]
+		} else {
+			shorter.Spec.Egress = shorter.Spec.Egress[:len(shorter.Spec.Egress)-1]
+		}
+		for what, x := range map[string]struct{ old, new *networkingv1.NetworkPolicy }{
+			name: {nil, np}, name + ", one less before": {shorter, np}, name + " goes": {np, nil},
+		} {
+			old, new := x.old, x.new
 			b.Run(what, func(b *testing.B) {
 				for b.Loop() {
 					start := time.Now()
@@ -76,9 +101,9 @@ func BenchmarkLargePolicies(b *testing.B) {
 						took time.Duration
 					}
 					var costs []cost
-					for _, g := range policy.Applicable(x.cfg, x.guardrails, c) {
+					for _, g := range policy.Applicable(bench.cfg, bench.guardrails, c) {
 						start := time.Now()
-						policy.Check(x.cfg, g, c)
+						policy.Check(bench.cfg, g, c)
 						costs = append(costs, cost{g.Slug, time.Since(start)})
 					}
 					slices.SortFunc(costs, func(a, b cost) int { return cmp.Compare(b.took, a.took) })

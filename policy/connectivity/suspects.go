@@ -125,11 +125,22 @@ func (n *near) reach(rules []*netpol.Rule, names map[string]bool) bool {
 	return true
 }
 
+// manyRules is from how many rules on a set finds one faster than looking through them.
+const manyRules = 32
+
 // without gives the rules of a that are none of b's.
 func without(a, b []*netpol.Rule) []*netpol.Rule {
+	has := func(r *netpol.Rule) bool { return slices.Contains(b, r) }
+	if len(b) >= manyRules {
+		set := make(map[*netpol.Rule]struct{}, len(b))
+		for _, r := range b {
+			set[r] = struct{}{}
+		}
+		has = func(r *netpol.Rule) bool { _, ok := set[r]; return ok }
+	}
 	var out []*netpol.Rule
 	for _, r := range a {
-		if !slices.Contains(b, r) {
+		if !has(r) {
 			out = append(out, r)
 		}
 	}

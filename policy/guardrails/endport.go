@@ -71,10 +71,11 @@ func checkEndPort(c *policy.Change, _ any) []policy.Violation {
 		if !c.NewPolicy.Isolates[d] {
 			continue
 		}
+		old := portRulesOf(c.OldPolicy, d)
 		for i := range c.NewPolicy.Rules[d] {
 			for j := range c.NewPolicy.Rules[d][i].Ports {
 				m := &c.NewPolicy.Rules[d][i].Ports[j]
-				if m.Number == m.End || hadRange(c.OldPolicy, d, m) || len(out) == maxDeadPeers {
+				if m.Number == m.End || len(old[*m]) > 0 || len(out) == maxDeadPeers {
 					continue
 				}
 				who := n.Name()
@@ -93,11 +94,6 @@ func checkEndPort(c *policy.Change, _ any) []policy.Violation {
 		}
 	}
 	return out
-}
-
-// hadRange reports whether the policy has the same item of ports in direction d.
-func hadRange(p *netpol.Policy, d netpol.Direction, m *netpol.PortMatch) bool {
-	return p != nil && p.Isolates[d] && slices.ContainsFunc(p.Rules[d], func(r netpol.Rule) bool { return slices.Contains(r.Ports, *m) })
 }
 
 // withoutRange lists the ports of a range one by one, or allows all ports of the protocol where the range is all of them. Of

@@ -98,6 +98,35 @@ type portFinder struct {
 	// templates has the container ports of each pod template.
 	templates map[*cluster.Namespace]map[cluster.Owner][]netpol.ContainerPort
 	pods      map[*cluster.Workload]portPod // without fresh
+	had       map[portOn]bool
+	old       map[netpol.Direction]portRules
+	selected  []*cluster.Workload // the destinations of every ingress rule
+}
+
+// portOn is an item of ports on one destination.
+type portOn struct {
+	direction netpol.Direction
+	match     netpol.PortMatch
+	workload  *cluster.Workload
+}
+
+// portRules are a policy's rules of one direction by the items of their ports. Policies have thousands of either.
+type portRules map[netpol.PortMatch][]*netpol.Rule
+
+func portRulesOf(p *netpol.Policy, d netpol.Direction) portRules {
+	out := portRules{}
+	if p == nil || !p.Isolates[d] {
+		return out
+	}
+	for i := range p.Rules[d] {
+		r := &p.Rules[d][i]
+		for _, m := range r.Ports {
+			if same := out[m]; len(same) == 0 || same[len(same)-1] != r {
+				out[m] = append(same, r)
+			}
+		}
+	}
+	return out
 }
 
 // portItems lists the items for which wanted holds, of the rules that name pods as destinations: ingress rules, and egress
@@ -105,8 +134,9 @@ type portFinder struct {
 // are left out too, and all that come once 200,000 workloads have been looked at.
 func portItems(c *policy.Change, wanted func(*netpol.PortMatch) bool) []portItem {
 	f := &portFinder{
-		change: c, budget: maxLookedAt,
+		change: c, budget: maxLookedAt, selected: running(workloadsOf(selectedSubjects(c))),
 		templates: map[*cluster.Namespace]map[cluster.Owner][]netpol.ContainerPort{}, pods: map[*cluster.Workload]portPod{},
+		had: map[portOn]bool{}, old: map[netpol.Direction]portRules{},
 	}
 	var out []portItem
 	for _, d := range netpol.Directions {
@@ -136,7 +166,7 @@ func portItems(c *policy.Change, wanted func(*netpol.PortMatch) bool) []portItem
 func (f *portFinder) destinations(d netpol.Direction, rule *netpol.Rule) []*cluster.Workload {
 	c := f.change
 	if d == netpol.Ingress {
-		return running(workloadsOf(selectedSubjects(c)))
+		return f.selected
 	}
 	if r := c.After.Resolver(); matchesEveryPod(rule) || len(r.Backends) > 0 && isDNSRule(rule, r) ||
 		slices.ContainsFunc(rule.Peers, func(p netpol.Peer) bool { return p.Block != nil }) {
@@ -178,7 +208,7 @@ func (f *portFinder) resolve(d netpol.Direction, m *netpol.PortMatch, workloads 
 			p = f.portPod(w)
 			f.pods[w] = p
 		}
-		p.fresh = !hadPort(f.change, d, m, w)
+		p.fresh = !f.hadPort(d, m, w)
 		out = append(out, p)
 	}
 	return out
@@ -220,12 +250,29 @@ func comparePorts(a, b netpol.ContainerPort) int {
 }
 
 // hadPort reports whether the old policy has the same item of ports in a rule of which the workload is a destination.
-func hadPort(c *policy.Change, d netpol.Direction, m *netpol.PortMatch, w *cluster.Workload) bool {
-	e := c.Before.Endpoint(w)
-	if c.OldPolicy == nil || !c.OldPolicy.Isolates[d] || d == netpol.Ingress && !c.OldPolicy.Selects(e) {
+func (f *portFinder) hadPort(d netpol.Direction, m *netpol.PortMatch, w *cluster.Workload) bool {
+	key := portOn{d, *m, w}
+	had, known := f.had[key]
+	if !known {
+		had = f.findPort(&key)
+		f.had[key] = had
+	}
+	return had
+}
+
+func (f *portFinder) findPort(k *portOn) bool {
+	c := f.change
+	e := c.Before.Endpoint(k.workload)
+	if c.OldPolicy == nil || k.direction == netpol.Ingress && !c.OldPolicy.Selects(e) {
 		return false
 	}
-	return slices.ContainsFunc(c.OldPolicy.Rules[d], func(r netpol.Rule) bool {
-		return slices.Contains(r.Ports, *m) && (d == netpol.Ingress || r.MatchesPeer(c.Namespace, e))
-	})
+	if f.old[k.direction] == nil {
+		f.old[k.direction] = portRulesOf(c.OldPolicy, k.direction)
+	}
+	rules := f.old[k.direction][k.match]
+	if k.direction == netpol.Ingress {
+		return len(rules) > 0
+	}
+	f.budget -= len(rules)
+	return slices.ContainsFunc(rules, func(r *netpol.Rule) bool { return r.MatchesPeer(c.Namespace, e) })
 }
