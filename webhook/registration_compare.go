@@ -69,6 +69,9 @@ func narrower(want, got *admissionregistrationv1.ValidatingWebhook) []string {
 	if got.TimeoutSeconds != nil && *got.TimeoutSeconds < *want.TimeoutSeconds {
 		out = append(out, fmt.Sprintf("timeoutSeconds is %d, not %d", *got.TimeoutSeconds, *want.TimeoutSeconds))
 	}
+	if !slices.Contains(got.AdmissionReviewVersions, "v1") {
+		out = append(out, fmt.Sprintf("admissionReviewVersions are %q and lack v1, the only one that is answered", got.AdmissionReviewVersions))
+	}
 	if p := pathOf(&got.ClientConfig); p != Path {
 		out = append(out, fmt.Sprintf("clientConfig has the path %q, not %q", p, Path))
 	}

@@ -79,6 +79,8 @@ func TestCompareRegistration(t *testing.T) {
 		{"all objects", func(h *hook) { h.ObjectSelector = &metav1.LabelSelector{} }, ""},
 		{"exact", func(h *hook) { h.MatchPolicy = &exact }, "matchPolicy is Exact, not Equivalent"},
 		{"longer", func(h *hook) { h.TimeoutSeconds = &ten }, ""},
+		{"an older review", func(h *hook) { h.AdmissionReviewVersions = []string{"v1beta1"} },
+			`admissionReviewVersions are ["v1beta1"] and lack v1, the only one that is answered`},
 		{"shorter", func(h *hook) { h.TimeoutSeconds = &one }, "timeoutSeconds is 1, not 5"},
 		{"another path", func(h *hook) { h.ClientConfig.Service.Path = &other }, `clientConfig has the path "/elsewhere", not "/validate"`},
 		{"a URL", func(h *hook) {
