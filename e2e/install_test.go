@@ -100,7 +100,8 @@ func hostAddress(t *testing.T) string {
 			return n.IP.String()
 		}
 	}
-	t.Skip("this machine has no IPv4 address but those of the loopback interface")
+	t.Fatal("this machine has no IPv4 address but those of the loopback interface; give it one, such as: ip link add bulkhead type dummy && " +
+		"ip address add 192.0.2.10/24 dev bulkhead && ip link set bulkhead up")
 	return ""
 }
 
