@@ -19,6 +19,7 @@ type Store struct {
 	rewanted chan struct{} // needs changed
 	snapshot atomic.Pointer[cluster.Snapshot]
 	ready    chan struct{} // closed with the first snapshot
+	listing  listing
 
 	mu      sync.Mutex // guards all below
 	builder *cluster.Builder
@@ -127,6 +128,7 @@ func (s *Store) forget(f *feed) {
 	f.replace(s, nil)
 	delete(s.unseen, f.name())
 	delete(s.contact, f.name())
+	s.listing.end(f.name())
 	s.poke()
 }
 
@@ -174,5 +176,6 @@ func (s *Store) publish() {
 		s.logger.Info("first snapshot", "namespaces", stats.Namespaces, "policies", stats.Policies, "pods", stats.Pods,
 			"workloads", stats.Workloads, "templates", stats.Templates, "services", stats.Services)
 		close(s.ready)
+		s.listing.end(firstSnapshot)
 	}
 }

@@ -41,7 +41,10 @@ type sink struct {
 
 // Transformer reduces the objects of a streamed list one by one.
 func (k *sink) Transformer() cache.TransformFunc {
-	return func(obj any) (any, error) { return k.keep(obj), nil }
+	return func(obj any) (any, error) {
+		k.store.listing.begin(k.feed.name())
+		return k.keep(obj), nil
+	}
 }
 
 // keep reduces obj unless that has been done.
@@ -92,6 +95,7 @@ func (k *sink) Replace(list []any, _ string) error {
 		}
 	}
 	k.store.listed(k.feed.name(), func() { k.feed.replace(k.store, kept) })
+	k.store.listing.end(k.feed.name())
 	return nil
 }
 

@@ -1,25 +1,28 @@
 package main
 
 import (
-	"context"
 	"runtime/debug"
+
+	"github.com/bulkhead-dev/bulkhead/webhook"
 )
 
 // listingGCPercent is GOGC while the cluster is listed.
 const listingGCPercent = 25
 
-// collectOften has garbage collected often until ready is closed. What the snapshot keeps is made among a hundred times
-// as much that is decoded and dropped; collected seldom, it ends up strewn over memory that can hardly be used for
-// anything else. A GOGC that is lower still stays.
-func collectOften(ctx context.Context, ready <-chan struct{}) {
-	before := debug.SetGCPercent(listingGCPercent)
-	if before >= 0 && before < listingGCPercent {
-		debug.SetGCPercent(before)
+// collectOften has garbage collected often while the cluster is listed, at the start and later. What the snapshot keeps is made among
+// a hundred times as much that is decoded and dropped; collected seldom, it ends up strewn over memory that can hardly be used for
+// anything else, and a later list doubles what is held besides. A GOGC that is lower still stays.
+func collectOften(store *webhook.Store) {
+	usual := debug.SetGCPercent(listingGCPercent)
+	debug.SetGCPercent(usual) // there is no other way to ask for it
+	if usual >= 0 && usual < listingGCPercent {
 		return
 	}
-	defer debug.SetGCPercent(before)
-	select {
-	case <-ready:
-	case <-ctx.Done():
-	}
+	store.OnListing(func(busy bool) {
+		if busy {
+			debug.SetGCPercent(listingGCPercent)
+		} else {
+			debug.SetGCPercent(usual)
+		}
+	})
 }

@@ -32,7 +32,7 @@ func runAll(ctx context.Context, logger *slog.Logger, p parts) error {
 	feeding, stopFeeding := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFeeding()
 	group, groupCtx := errgroup.WithContext(feeding)
-	group.Go(func() error { collectOften(groupCtx, p.store.Ready()); return nil })
+	collectOften(p.store)
 	p.store.Watch(groupCtx, p.client)
 	group.Go(func() error { p.store.Run(groupCtx); return nil })
 	group.Go(func() error { return ignoreCanceled(p.file.Run(groupCtx)) })
