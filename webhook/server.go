@@ -60,7 +60,8 @@ type ServerOptions struct {
 	// DrainDelay is how long requests are still taken after the end of Run's
 	// context, until no API server picks this replica any more. Default 5 s.
 	DrainDelay time.Duration
-	// ShutdownTimeout is how long requests in flight may take after that. Default 20 s.
+	// ShutdownTimeout is how long a moment without requests and those in flight may
+	// take after that. Default 20 s.
 	ShutdownTimeout time.Duration
 	// HeaderTimeout bounds TLS handshake and request header (default 5 s),
 	// BodyTimeout the body (default 10 s), IdleTimeout the time between requests
@@ -163,8 +164,9 @@ func (s *Server) Draining() bool { return s.draining.Load() }
 
 // Run serves until ctx ends, then drains: for DrainDelay requests are still
 // taken, each answer with "Connection: close", so that pooled connections move
-// to other replicas; then the listener closes and requests in flight finish. The
-// end of ctx never reaches a request.
+// to other replicas; then, in a moment without requests, the listener and idle
+// connections close and requests in flight finish. The end of ctx never reaches a
+// request.
 func (s *Server) Run(ctx context.Context) error {
 	if s.listener == nil {
 		if err := s.Listen(); err != nil {
@@ -195,6 +197,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	finish, cancel := context.WithTimeout(detached, s.options.ShutdownTimeout)
 	defer cancel()
+	awaitQuiet(finish, s.listener, quietFor, quietWithin)
 	if err := s.http.Shutdown(finish); err != nil {
 		_ = s.http.Close() // nothing is left to be saved
 		return fmt.Errorf("requests were still in flight %s after the drain: %w", s.options.ShutdownTimeout, err)

@@ -25,6 +25,7 @@ type limitedListener struct {
 	evicted  func() // when set, told of each connection that had to make room
 	open     atomic.Int64
 	accepted atomic.Int64 // ever
+	lastRead atomic.Int64 // when bytes came, in nanoseconds since 1970
 	slots    chan struct{}
 	closed   chan struct{}
 	once     sync.Once
