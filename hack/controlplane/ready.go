@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// readyDeadline is for one condition. A start takes seconds; a machine that compiles something else at the same time
-	// may need much longer.
-	readyDeadline = 2 * time.Minute
+	// readyDeadline is for one condition. A start takes seconds; a machine that compiles something else at the same time,
+	// or an API server that has to list 150,000 pods first, may need much longer.
+	readyDeadline = 5 * time.Minute
 	pollInterval  = 25 * time.Millisecond
 	probeTimeout  = 5 * time.Second
 	// maxProbeBody bounds how much of a failed probe's answer an error repeats.
