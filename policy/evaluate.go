@@ -14,6 +14,9 @@ import (
 type Finding struct {
 	Guardrail string
 	Action    config.Action
+	// WouldDeny says that the violation is denied, or would be if the guardrail's action were Deny and maximumAction no bound.
+	// What bounds the action because of what the violation is about holds: templates and effects on no live pod only warn.
+	WouldDeny bool
 	Violation
 }
 
@@ -102,7 +105,9 @@ func Decide(cfg *config.Config, c *Change, results []Result) Decision {
 				continue
 			}
 			denies[r.Guardrail] = denies[r.Guardrail] || action == config.Deny
-			d.Findings = append(d.Findings, Finding{r.Guardrail.Slug, action, v})
+			d.Findings = append(d.Findings, Finding{
+				Guardrail: r.Guardrail.Slug, Action: action, WouldDeny: bounded(config.Deny, r.Guardrail, c, &v) == config.Deny, Violation: v,
+			})
 		}
 	}
 	for i := range d.Findings {
@@ -141,11 +146,15 @@ func (d *Decision) sort() {
 	slices.SortFunc(d.Failures, func(a, b Failure) int { return strings.Compare(a.Guardrail, b.Guardrail) })
 }
 
-// actionOf bounds a guardrail's action by what the violation is about: templates warn, because whoever creates the
+// actionOf is what is done about a violation under the config.
+func actionOf(cfg *config.Config, g *Guardrail, c *Change, v *Violation) config.Action {
+	return bounded(cfg.Settings(g.Slug).Action, g, c, v)
+}
+
+// bounded bounds a guardrail's action by what the violation is about: templates warn, because whoever creates the
 // pods would otherwise be refused out of the author's sight; effects that hit no live pod warn, and so do those that come only if
 // the garbage collector deletes the policy.
-func actionOf(cfg *config.Config, g *Guardrail, c *Change, v *Violation) config.Action {
-	action := cfg.Settings(g.Slug).Action
+func bounded(action config.Action, g *Guardrail, c *Change, v *Violation) config.Action {
 	if !c.Rollout && (c.Trigger == TemplateWrite || g.LiveOnly && !v.Live) {
 		action = config.AtMost(action, config.Warn)
 	}

@@ -263,3 +263,54 @@ func TestDecisionsAreReproducible(t *testing.T) {
 		}
 	}
 }
+
+// TestWouldDeny: whether a violation would be denied at Deny depends on what it is about, and not on what the config does now.
+func TestWouldDeny(t *testing.T) {
+	live, other := policy.Violation{Live: true}, policy.Violation{}
+	change := func(edit func(*policy.Change)) *policy.Change {
+		c := creation(t)
+		edit(c)
+		return c
+	}
+	template := policy.WorkloadChange(shop(t), "Deployment", "web", nil, &cluster.Workload{Namespace: "shop", Name: "web", Template: true})
+	rollout := policy.WorkloadChange(shop(t), "Deployment", "web", nil, &cluster.Workload{Namespace: "shop", Name: "web", Template: true})
+	rollout.Rollout = true
+	plain := func(*policy.Guardrail) {}
+	liveOnly := func(g *policy.Guardrail) { g.LiveOnly = true }
+	byRequester := func(g *policy.Guardrail) { g.ByRequester = true }
+	atMostWarn := func(g *policy.Guardrail) { g.AtMost = config.Warn }
+	owned := change(func(c *policy.Change) { c.Owner = "ConfigMap owner" })
+	capped := change(func(c *policy.Change) { c.Cap = config.Warn })
+	for _, c := range []struct {
+		name      string
+		change    *policy.Change
+		guardrail func(*policy.Guardrail)
+		violation policy.Violation
+		want      bool
+	}{
+		{"a policy", creation(t), plain, other, true},
+		{"live pods", creation(t), liveOnly, live, true},
+		{"no live pods", creation(t), liveOnly, other, false},
+		{"a template", template, plain, live, false},
+		{"a template that its author rolls out", rollout, liveOnly, other, true},
+		{"what is never sure enough", creation(t), atMostWarn, live, false},
+		{"an owner whose deletion is to be feared", owned, plain, live, false},
+		{"an owner, and who asks is at fault", owned, byRequester, live, true},
+		{"a namespace where nothing is refused", capped, plain, live, false},
+	} {
+		g := guardrail("g", says(c.violation))
+		c.guardrail(&g)
+		list := []policy.Guardrail{g}
+		for _, text := range []string{
+			"", "maximumAction: Deny", "maximumAction: Audit", "maximumAction: Deny\nguardrails: {g: {action: Audit}}", "guardrails: {g: {action: Warn}}",
+		} {
+			d := policy.Evaluate(settings(t, list, text), list, c.change)
+			if len(d.Findings) != 1 || d.Findings[0].WouldDeny != c.want {
+				t.Errorf("%s under %q: %+v, want WouldDeny=%v", c.name, text, d.Findings, c.want)
+			}
+			if d.Findings[0].Action == config.Deny && !d.Findings[0].WouldDeny {
+				t.Errorf("%s under %q: it is denied and would not be", c.name, text)
+			}
+		}
+	}
+}
