@@ -30,6 +30,12 @@ type Guardrail struct {
 	// Once says that a violation is about the cluster as it is and not about the change. Whoever judges many changes at once
 	// reports it once.
 	Once bool
+	// Describes says that a violation tells what the change does and complains of nothing. An audit leaves the guardrail out:
+	// nobody changes anything there.
+	Describes bool
+	// NotYet says that a violation is that something is not there, such as the pods that a selector means, which an object
+	// that comes later may put right. Where it stays so, it is a mistake.
+	NotYet bool
 	// ByRequester says that a violation lies in who makes the change and not in its effects, so that it counts in full where
 	// the effects come only later.
 	ByRequester bool

@@ -28,18 +28,23 @@ type Namespace struct {
 	Findings []Finding
 	// Failures are the guardrails that could not be evaluated, each once, sorted by slug.
 	Failures []policy.Failure
+	// Unjudged are the names of the policies that were not judged because Options.Policies does not know their objects, sorted.
+	Unjudged []string
 	Posture  Posture
 }
 
 // Finding is one violation by a stored object. Its Action is what the guardrail's action would do to whoever applied the
-// object now; one whose guardrail only audits is there too.
+// object now; one whose guardrail only audits is there too. Its WouldDeny says that applying the object would be denied if the
+// guardrail's action were Deny.
 type Finding struct {
 	policy.Finding
-	// Kind and Name of the object: NetworkPolicy, Pod (one stands for all that no policy can tell apart) or the kind of a
-	// pod template.
+	// Kind and Name of the object: NetworkPolicy, Pod (one stands for all that no policy can tell apart, and Name is that of
+	// what made them) or the kind of a pod template. Both are empty for what is about the cluster.
 	Kind, Name string
-	// WouldDeny says that applying the object would be denied if the guardrail's action were Deny.
-	WouldDeny bool
+	// Owner is the kind of what made the pods that a finding of kind Pod is about: Deployment, StatefulSet, or Pod where
+	// nothing made them. Pods counts them. Both are zero for other kinds.
+	Owner string
+	Pods  int
 	// NotYet says that the finding is that something is not there, which an object that comes later may put right: it
 	// counts only once it has been so for a while.
 	NotYet bool

@@ -22,6 +22,7 @@ var connectivityDiff = policy.Guardrail{
 		policy.PolicyWrite, policy.PolicyDelete, policy.PodWrite, policy.TemplateWrite, policy.NamespaceWrite,
 	},
 	DefaultAction: config.Audit,
+	Describes:     true,
 	Check:         checkConnectivityDiff,
 	Documentation: policy.Documentation{
 		Why: `A NetworkPolicy says what is allowed, not what changes. What a change cuts and opens depends on every other policy

@@ -17,6 +17,7 @@ var namedPort = policy.Guardrail{
 	Summary:       "a port's name exists on none, or only on some, of the pods that it is resolved on",
 	On:            []policy.Trigger{policy.PolicyWrite},
 	DefaultAction: config.Warn,
+	NotYet:        true,
 	Check:         checkNamedPort,
 	Documentation: policy.Documentation{
 		Why: `A named port stands for the container port of that name and protocol on the destination: the selected pods of an ingress

@@ -22,6 +22,7 @@ var peerNoNamespace = policy.Guardrail{
 	Summary:       "a namespaceSelector that matches no namespace",
 	On:            []policy.Trigger{policy.PolicyWrite},
 	DefaultAction: config.Warn,
+	NotYet:        true,
 	Check:         checkPeerNoNamespace,
 	Documentation: policy.Documentation{
 		Why: `Namespaces have no label ` + "`name`" + ` unless somebody sets it, though many examples select on it. A peer whose

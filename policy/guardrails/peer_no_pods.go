@@ -19,6 +19,7 @@ var peerNoPods = policy.Guardrail{
 	Summary:       "a peer's podSelector that matches no pod and no pod template",
 	On:            []policy.Trigger{policy.PolicyWrite},
 	DefaultAction: config.Warn,
+	NotYet:        true,
 	Check:         checkPeerNoPods,
 	Documentation: policy.Documentation{
 		Why: `A slip in a peer's ` + "`podSelector`" + ` leaves a rule that allows nothing. The policy isolates its pods all the same,

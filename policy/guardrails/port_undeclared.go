@@ -17,6 +17,7 @@ var portUndeclared = policy.Guardrail{
 	Summary:       "a rule allows a port that none of the pods declares",
 	On:            []policy.Trigger{policy.PolicyWrite},
 	DefaultAction: config.Audit,
+	NotYet:        true,
 	LiveOnly:      true, // and no violation is Live
 	Check:         checkPortUndeclared,
 	Documentation: policy.Documentation{

@@ -15,6 +15,7 @@ var selectorNoPods = policy.Guardrail{
 	Summary:       "a podSelector that matches no pod and no pod template",
 	On:            []policy.Trigger{policy.PolicyWrite},
 	DefaultAction: config.Warn,
+	NotYet:        true,
 	Check:         checkSelectorNoPods,
 	Documentation: policy.Documentation{
 		Why: `The API server accepts any label, so a policy with a slip in its ` + "`podSelector`" + ` is stored and protects nothing.

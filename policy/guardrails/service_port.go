@@ -22,6 +22,7 @@ var servicePortUsed = policy.Guardrail{
 	On:            []policy.Trigger{policy.PolicyWrite},
 	Needs:         []cluster.Resource{cluster.Nodes}, // their version tells the plugin of some distributions
 	DefaultAction: config.Warn,
+	NotYet:        true,
 	NewParameters: func() any { return &servicePortParameters{} },
 	Check:         checkServicePort,
 	Documentation: policy.Documentation{
