@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	networkingv1 "k8s.io/api/networking/v1"
+
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 )
 
@@ -26,7 +28,8 @@ type Store struct {
 	unseen  map[string]bool      // resources whose first complete list has not come yet
 	contact map[string]time.Time // resource -> when the API server last said anything about it
 	invalid invalidPolicies
-	needs   []cluster.Resource // that the enabled guardrails have
+	objects map[string]*networkingv1.NetworkPolicy // nil unless they are kept
+	needs   []cluster.Resource                     // that the enabled guardrails have
 	wake    chan struct{}
 }
 

@@ -45,6 +45,8 @@ type storedPolicy struct {
 	namespace, name string
 	compiled        *netpol.Policy
 	err             error
+	// object is nil unless Store.KeepPolicies was called.
+	object *networkingv1.NetworkPolicy
 }
 
 const policyKind = "NetworkPolicy"
@@ -61,23 +63,28 @@ func (s *Store) setPolicy(p storedPolicy) {
 	if p.err != nil {
 		s.spoiled(policyKind, p.key(), p.err)
 		s.builder.DeletePolicy(p.namespace, p.name)
+		s.dropObject(p.key())
 		return
 	}
 	s.mended(policyKind, p.key())
 	s.builder.SetPolicy(p.compiled)
+	s.keepObject(&p)
 }
 
 func (s *Store) removePolicy(namespace, name string) {
 	s.mended(policyKind, namespace+"/"+name)
+	s.dropObject(namespace + "/" + name)
 	s.builder.DeletePolicy(namespace, name)
 }
 
 func (s *Store) replacePolicies(list []storedPolicy) {
 	var compiled []*netpol.Policy
 	errs := map[string]error{}
+	clear(s.objects)
 	for _, p := range list {
 		if p.err == nil {
 			compiled = append(compiled, p.compiled)
+			s.keepObject(&p)
 		} else {
 			errs[p.key()] = p.err
 		}

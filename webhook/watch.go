@@ -26,6 +26,7 @@ func (s *Store) Watch(ctx context.Context, client kubernetes.Interface) {
 		go newOptionalWatch(s, client, objects, optionalPoll).run(klog.NewContext(ctx, logger))
 	}
 	for _, f := range feeds() {
+		f.keep = s.keeping(&f)
 		lw := cache.ToListWatcherWithWatchListSemantics(f.source(client), client)
 		r := cache.NewReflectorWithOptions(lw, f.example, &sink{s, f}, cache.ReflectorOptions{Name: f.name(), Logger: &logger})
 		go r.RunWithContext(klog.NewContext(ctx, logger))

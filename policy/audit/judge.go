@@ -95,7 +95,7 @@ func (j *judge) judgeWorkload(p *part) {
 // decide judges a change with nothing still to come, and without fixes: nobody is there to apply them, and trying them costs more
 // than all else.
 func (j *judge) decide(c *policy.Change, guardrails []policy.Guardrail) policy.Decision {
-	c.Disclose, c.Complete, c.Groups = true, true, j.Groups
+	c.Disclose, c.Complete, c.Groups = !j.Discreet, true, j.Groups
 	applicable := policy.Applicable(j.Config, guardrails, c)
 	results := make([]policy.Result, 0, len(applicable))
 	for _, g := range applicable {

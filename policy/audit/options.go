@@ -19,6 +19,11 @@ type Options struct {
 	// Groups are the API groups of the custom resources of the cluster, as far as they are known. Their controllers may make pods
 	// that are seldom there.
 	Groups []string
+	// Discreet says that findings are to tell nothing about other namespaces than that of their object, as they may be read by who
+	// may read that one alone.
+	Discreet bool
+	// Workers is how many goroutines judge; 0 for as many as there are processors.
+	Workers int
 	// Progress is told how many of the objects have been judged, by one goroutine at a time; nil for nobody.
 	Progress func(done, total int)
 }

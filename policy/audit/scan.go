@@ -49,7 +49,7 @@ func ScanNamespace(ctx context.Context, s *cluster.Snapshot, o *Options, name st
 	return out[0]
 }
 
-// scan judges the namespaces with as many goroutines as there are processors.
+// scan judges the namespaces.
 func scan(ctx context.Context, s *cluster.Snapshot, o *Options, namespaces []*cluster.Namespace) (out []Namespace, done, total int) {
 	j := newJudge(s, o)
 	out = make([]Namespace, len(namespaces))
@@ -78,7 +78,11 @@ func inParallel(ctx context.Context, o *Options, work []*part, do func(*part)) i
 	var next atomic.Int64
 	var mu sync.Mutex // guards done, and lets one goroutine at a time report
 	done := 0
-	for range min(runtime.GOMAXPROCS(0), len(work)) {
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	for range min(workers, len(work)) {
 		all.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1

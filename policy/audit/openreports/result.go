@@ -44,7 +44,7 @@ func Identities(findings []audit.Finding) []string {
 	seen := map[string]int{}
 	for i := range findings {
 		f := &findings[i]
-		key := strings.Join([]string{f.Guardrail, f.Kind, f.Name, f.Field}, "\x00")
+		key := strings.Join([]string{f.Guardrail, f.Kind, f.Owner, f.Name, f.Field}, "\x00")
 		seen[key]++
 		sum := sha256.Sum256([]byte(key + "\x00" + strconv.Itoa(seen[key])))
 		out[i] = hex.EncodeToString(sum[:8])
@@ -107,12 +107,16 @@ func severity(a config.Action) v1alpha1.ResultSeverity {
 	return severityMedium
 }
 
-// subjects names the object. A finding about the cluster is about none.
+// subjects names the object: of pods what made them. A finding about the cluster is about none.
 func subjects(namespace string, f *audit.Finding) []corev1.ObjectReference {
-	if f.Kind == "" || f.Name == "" {
+	kind := f.Kind
+	if f.Owner != "" {
+		kind = f.Owner
+	}
+	if kind == "" || f.Name == "" {
 		return nil
 	}
-	return []corev1.ObjectReference{{APIVersion: apiVersion(f.Kind), Kind: f.Kind, Namespace: namespace, Name: f.Name}}
+	return []corev1.ObjectReference{{APIVersion: apiVersion(kind), Kind: kind, Namespace: namespace, Name: f.Name}}
 }
 
 // apiVersion gives the version of the kinds that are judged.
