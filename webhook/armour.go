@@ -125,6 +125,8 @@ type requestState struct {
 	// object and oldObject are what was lifted out of the review; nil for what was
 	// not. They are parts of the body, which is used again after the request.
 	object, oldObject []byte
+	// traceParent is the header of that name.
+	traceParent string
 }
 
 type failure struct {
@@ -185,7 +187,7 @@ func (a *armoured) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, &refusal{refusedMemory, http.StatusServiceUnavailable, "too many large requests in flight, try again", ""})
 		return
 	}
-	state := &requestState{}
+	state := &requestState{traceParent: r.Header.Get("Traceparent")}
 	ctx, cancel := context.WithDeadline(context.WithValue(r.Context(), requestStateKey{}, state), callDeadline(start, r))
 	defer cancel()
 	inner := r.WithContext(ctx)

@@ -45,6 +45,7 @@ type HandlerOptions struct {
 
 // NewHandler makes a Handler.
 func NewHandler(o HandlerOptions) *Handler {
+	o.Metrics.expect(o.Guardrails)
 	return &Handler{
 		guardrails: o.Guardrails, config: o.Config, snapshot: o.Snapshot, live: o.Live, recent: newRecent(),
 		metrics: o.Metrics, logger: o.Logger, namespace: o.Namespace,
@@ -56,6 +57,8 @@ func NewHandler(o HandlerOptions) *Handler {
 type review struct {
 	*admissionv1.AdmissionRequest
 	cfg *config.Config
+	// traceID is that of the API server's trace, empty where it sends none.
+	traceID string
 }
 
 func (r *review) dryRun() bool { return r.DryRun != nil && *r.DryRun }
@@ -84,7 +87,7 @@ type verdict struct {
 func (h *Handler) Handle(ctx context.Context, req admission.Request) admission.Response {
 	start := time.Now()
 	putBack(ctx, &req.AdmissionRequest)
-	r := &review{AdmissionRequest: &req.AdmissionRequest, cfg: h.config()}
+	r := &review{AdmissionRequest: &req.AdmissionRequest, cfg: h.config(), traceID: traceOf(ctx)}
 	v, err := h.judge(ctx, r)
 	if err != nil {
 		h.fail(ctx, r, err, time.Since(start))
@@ -195,7 +198,7 @@ func (h *Handler) decide(ctx context.Context, r *review, s *cluster.Snapshot, re
 			out.policy = policy.Both(out.policy, d)
 		}
 	}
-	h.metrics.evaluation.Observe(time.Since(start).Seconds())
+	h.metrics.evaluated(time.Since(start), r)
 	return out, nil
 }
 

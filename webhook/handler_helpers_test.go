@@ -139,16 +139,27 @@ type answer struct {
 // send puts the request through the real decoding, controller-runtime's webhook and the armour.
 func (b *bench) send(ctx context.Context, r *admissionv1.AdmissionRequest) answer {
 	b.Helper()
+	return b.sendTraced(ctx, r, "")
+}
+
+// sendTraced sends a request of an API server that traces.
+func (b *bench) sendTraced(ctx context.Context, r *admissionv1.AdmissionRequest, traceParent string) answer {
+	b.Helper()
 	body, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: r,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	return b.post(ctx, body)
+	return b.postTraced(ctx, body, traceParent)
 }
 
 func (b *bench) post(ctx context.Context, body []byte) answer {
+	b.Helper()
+	return b.postTraced(ctx, body, "")
+}
+
+func (b *bench) postTraced(ctx context.Context, body []byte, traceParent string) answer {
 	b.Helper()
 	hook, err := admission.StandaloneWebhook((&admission.Webhook{Handler: b.Handler}).WithRecoverPanic(false), admission.StandaloneOptions{})
 	if err != nil {
@@ -156,6 +167,9 @@ func (b *bench) post(ctx context.Context, body []byte) answer {
 	}
 	request := httptest.NewRequestWithContext(ctx, "POST", "/validate?timeout=5s", bytes.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
+	if traceParent != "" {
+		request.Header.Set("Traceparent", traceParent)
+	}
 	recorder := httptest.NewRecorder()
 	armour(hook, armourOptions{logger: b.logger}).ServeHTTP(recorder, request)
 	out := answer{code: recorder.Code, text: recorder.Body.String()}

@@ -22,6 +22,7 @@ type Metrics struct {
 	decisions     *prometheus.CounterVec
 	violations    *prometheus.CounterVec
 	inNamespace   *prometheus.CounterVec
+	wouldDeny     *prometheus.CounterVec
 	exemptions    *prometheus.CounterVec
 	failures      *prometheus.CounterVec
 	overruns      prometheus.Gauge
@@ -59,6 +60,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			"guardrail", "action"),
 		inNamespace: counter("namespace_violations_total",
 			"Violations by namespace; empty unless metrics.namespaceLabel is set in the config.", "namespace", "guardrail", "action"),
+		wouldDeny: counter("would_deny_total",
+			"Requests that a guardrail did not deny and would have denied if its action were Deny; dry runs do not count.", "guardrail"),
 		exemptions: counter("exemptions_total", "Requests that were not judged, by why.", "reason"),
 		failures: counter("guardrail_failures_total", "Guardrails that panicked or did not finish in time; the log says which.",
 			"guardrail"),
@@ -231,6 +234,23 @@ func (m *Metrics) decided(resource, operation, decision string, dryRun bool) {
 func (m *Metrics) found(d *policy.Decision) {
 	for i := range d.Findings {
 		m.violations.WithLabelValues(d.Findings[i].Guardrail, string(d.Findings[i].Action)).Inc()
+	}
+}
+
+// expect makes a series at zero for each guardrail that could ever deny, so that what would have been denied for the first time
+// is an increase.
+func (m *Metrics) expect(guardrails []policy.Guardrail) {
+	for i := range guardrails {
+		if g := &guardrails[i]; g.AtMost == "" || g.AtMost == config.Deny {
+			m.wouldDeny.WithLabelValues(g.Slug)
+		}
+	}
+}
+
+// couldDeny counts the request for each guardrail that would have denied it if that were its action.
+func (m *Metrics) couldDeny(d *policy.Decision) {
+	for _, slug := range wouldDeny(d) {
+		m.wouldDeny.WithLabelValues(slug).Inc()
 	}
 }
 

@@ -41,7 +41,9 @@ func Probes(checks []Check, gatherer prometheus.Gatherer) http.Handler {
 		}
 		fmt.Fprintln(w, strings.Join(lines, "\n"))
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{
+		MaxRequestsInFlight: scrapes, EnableOpenMetrics: true, // the older format has no exemplars
+	}))
 	return mux
 }
 

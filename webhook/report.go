@@ -47,6 +47,7 @@ func (h *Handler) report(ctx context.Context, r *review, v *verdict, took time.D
 			h.metrics.exemptions.WithLabelValues(v.reason).Inc()
 		}
 		h.metrics.found(&v.policy)
+		h.metrics.couldDeny(&v.policy)
 		// A namespace that nobody has seen is a label value that a caller could make up.
 		if r.cfg.Metrics.NamespaceLabel && v.change != nil {
 			if n := v.change.After.Namespace(r.Namespace); n != nil && n.Known {
@@ -65,7 +66,7 @@ func (h *Handler) report(ctx context.Context, r *review, v *verdict, took time.D
 	attributes := append(about(r), slog.String("decision", v.decision), slog.Float64("duration", took.Seconds()))
 	for _, a := range [...][2]string{
 		{"reason", v.reason}, {"guardrails", guardrailsOf(&v.policy)}, {"confirmation", v.confirmed}, {"violations", violationLines(&v.policy)},
-		{"unchecked", uncheckedBy(v)},
+		{"wouldDeny", strings.Join(wouldDeny(&v.policy), ",")}, {"unchecked", uncheckedBy(v)},
 	} {
 		if a[1] != "" {
 			attributes = append(attributes, slog.String(a[0], a[1]))
@@ -121,7 +122,7 @@ func about(r *review) []slog.Attr {
 	out := make([]slog.Attr, 0, 16)
 	for _, a := range [...][2]string{
 		{"uid", string(r.UID)}, {"operation", string(r.Operation)}, {"resource", r.Resource.Resource}, {"subresource", r.SubResource},
-		{"namespace", r.Namespace}, {"name", r.Name}, {"user", r.UserInfo.Username},
+		{"namespace", r.Namespace}, {"name", r.Name}, {"user", r.UserInfo.Username}, {"traceID", r.traceID},
 	} {
 		if a[1] != "" {
 			out = append(out, slog.String(a[0], clip(printable(a[1]), maxLine)))

@@ -36,6 +36,7 @@ const (
 	auditExemption  = "exemption"
 	auditConfig     = "config-hash"
 	auditUnchecked  = "unchecked"
+	auditWouldDeny  = "would-deny"
 )
 
 // respond puts a decision into words for the developer, the audit log and the API server.
@@ -48,6 +49,9 @@ func respond(cfg *config.Config, c *policy.Change, d *policy.Decision) admission
 	}
 	if lines := violationLines(d); lines != "" {
 		out.AuditAnnotations[auditViolations] = lines
+	}
+	if slugs := wouldDeny(d); len(slugs) > 0 {
+		out.AuditAnnotations[auditWouldDeny] = strings.Join(slugs, ",")
 	}
 	if left := unchecked(c); left != "" {
 		out.AuditAnnotations[auditUnchecked] = left
@@ -111,6 +115,18 @@ func guardrailsOf(d *policy.Decision) string {
 		out = append(out, f.Guardrail+"=Failed")
 	}
 	return strings.Join(slices.Compact(out), ",") // findings are sorted by action and guardrail
+}
+
+// wouldDeny lists the guardrails that did not deny the change and would have if Deny were their action, sorted.
+func wouldDeny(d *policy.Decision) []string {
+	var out []string
+	for i := range d.Findings {
+		if f := &d.Findings[i]; f.WouldDeny && f.Action != config.Deny {
+			out = append(out, f.Guardrail)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // violationLines is what the audit log says of each violation.
