@@ -34,15 +34,20 @@ func (r Right) String() string {
 	return s
 }
 
-// SnapshotRights are what the snapshot and its live reads need.
-func SnapshotRights() []Right {
+// WatchRights are what the snapshot needs.
+func WatchRights() []Right {
 	var out []Right
 	for _, f := range feeds() {
 		for _, verb := range []string{"list", "watch"} {
 			out = append(out, Right{Verb: verb, Group: f.group, Resource: f.resource})
 		}
 	}
-	return append(out, Right{Verb: "get", Resource: "namespaces"}, Right{Verb: "get", Resource: "pods"})
+	return out
+}
+
+// SnapshotRights are what the snapshot and its live reads need.
+func SnapshotRights() []Right {
+	return append(WatchRights(), Right{Verb: "get", Resource: "namespaces"}, Right{Verb: "get", Resource: "pods"})
 }
 
 // TierRights are what cluster-wide policies need. A cluster may lack their kinds; where it has them and Bulkhead lacks a

@@ -37,7 +37,7 @@ allows, warns or denies with the reason and a fix that works.`,
 		return usageError{fmt.Errorf("%w; see %q", err, cmd.CommandPath()+" --help")}
 	})
 	root.SuggestionsMinimumDistance = 2
-	root.AddCommand(newServe(), newConnections(), newExplainConnection(), newDiff(), newLint(), newExplain(),
+	root.AddCommand(newServe(), newConnections(), newExplainConnection(), newDiff(), newLint(), newAudit(), newExplain(),
 		newGuardrails(), newVersion())
 	return root
 }

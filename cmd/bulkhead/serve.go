@@ -18,8 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
-	"github.com/bulkhead-dev/bulkhead/policy"
-	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/policy/guardrails"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
@@ -115,17 +113,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err := checkCluster(ctx, client, o); err != nil {
 		return err
 	}
-	store := webhook.NewStore(policy.SnapshotOptions(config.Default(policy.Specs(all))), webhook.ResourceNames(), logger)
-	file := webhook.NewConfigFile(webhook.ConfigFileOptions{Path: o.config, Specs: policy.Specs(all), OnReload: func(cfg *config.Config, err error) {
-		m.Reloaded(cfg, err)
-		if err != nil {
-			logger.Error("the config file is not in force", "path", o.config, "error", err.Error(), "lastGoodStays", cfg != nil)
-			return
-		}
-		store.SetOptions(policy.SnapshotOptions(cfg))
-		store.SetNeeds(policy.Needs(all, cfg))
-		logger.Info("config in force", "path", o.config, "hash", cfg.Hash(), "maximumAction", string(cfg.MaximumAction))
-	}})
+	store, file := newWatching(o.config, all, m.Reloaded, logger)
 	if err := file.Load(); err != nil {
 		return usageError{err}
 	}

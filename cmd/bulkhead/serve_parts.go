@@ -33,17 +33,26 @@ func newLogger(level string) (*slog.Logger, error) {
 
 // newClient makes the client from a kubeconfig file or, in a pod, from its service account.
 func newClient(o serveOptions) (kubernetes.Interface, error) {
+	cfg, err := connection(o.kubeconfig, o.context)
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(cfg)
+}
+
+// connection says how the API server is reached, and as whom.
+func connection(kubeconfig, context string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
+	rules.ExplicitPath = kubeconfig
 	var cfg *rest.Config
 	var err error
-	if o.kubeconfig == "" && o.context == "" {
+	if kubeconfig == "" && context == "" {
 		cfg, err = rest.InClusterConfig()
 		if errors.Is(err, rest.ErrNotInCluster) {
 			cfg, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
 		}
 	} else {
-		cfg, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
+		cfg, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: context}).ClientConfig()
 	}
 	if err != nil {
 		return nil, usageError{fmt.Errorf("no cluster to talk to: %w; run in a pod, or name a kubeconfig file with --kubeconfig", err)}
@@ -53,7 +62,7 @@ func newClient(o serveOptions) (kubernetes.Interface, error) {
 	cfg.ContentType, cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
 	cfg.QPS = -1
 	cfg.UserAgent = "bulkhead/" + webhook.Version()
-	return kubernetes.NewForConfig(cfg)
+	return cfg, nil
 }
 
 // newRegistrationWatch watches Bulkhead's own registration; nil where the flag says that there is none.

@@ -40,16 +40,8 @@ func runAll(ctx context.Context, logger *slog.Logger, p parts) error {
 	if p.registration != nil {
 		group.Go(func() error { p.registration.Run(groupCtx); return nil })
 	}
-	probes := &http.Server{
-		Handler: p.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-	}
-	group.Go(func() error {
-		if err := probes.Serve(p.probes); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
+	probes := newProbeServer(p.handler)
+	group.Go(func() error { return ignoreClosed(probes.Serve(p.probes)) })
 	group.Go(func() error {
 		defer stopFeeding()
 		defer probes.Close()
@@ -60,6 +52,21 @@ func runAll(ctx context.Context, logger *slog.Logger, p parts) error {
 	})
 	err := group.Wait()
 	logger.Info("stopped")
+	return err
+}
+
+// newProbeServer gives the server of probes and metrics, which nobody can hold up.
+func newProbeServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
 	return err
 }
 
