@@ -55,6 +55,9 @@ func (c *Change) Difference() *Difference {
 	return c.difference.Load()
 }
 
+// KnownDifference gives what Difference has worked out, nil where no guardrail asked for it, or none has got its answer yet.
+func (c *Change) KnownDifference() *Difference { return c.difference.Load() }
+
 // Compared tells how much of the comparison of connections was done; false where no guardrail asked for it, or none has
 // got its answer yet. What was not compared, no finding needs to mention: whoever reports on the change does.
 func (c *Change) Compared() (connectivity.Extent, bool) {

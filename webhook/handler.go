@@ -14,6 +14,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
+	"github.com/bulkhead-dev/bulkhead/webhook/denials"
 )
 
 // Handler answers admission reviews. It implements controller-runtime's admission.Handler.
@@ -27,6 +28,7 @@ type Handler struct {
 	logger     *slog.Logger
 	namespace  string // Bulkhead's own
 	env        *environment
+	denied     *recorder // nil where nothing is kept
 }
 
 // HandlerOptions say what a Handler works with.
@@ -41,6 +43,8 @@ type HandlerOptions struct {
 	Logger   *slog.Logger
 	// Namespace is Bulkhead's own; nothing in it is ever refused.
 	Namespace string
+	// Denials keeps the decisions that found violations; nil keeps none.
+	Denials *denials.Ring
 }
 
 // NewHandler makes a Handler.
@@ -48,7 +52,7 @@ func NewHandler(o HandlerOptions) *Handler {
 	o.Metrics.expect(o.Guardrails)
 	return &Handler{
 		guardrails: o.Guardrails, config: o.Config, snapshot: o.Snapshot, live: o.Live, recent: newRecent(),
-		metrics: o.Metrics, logger: o.Logger, namespace: o.Namespace,
+		metrics: o.Metrics, logger: o.Logger, namespace: o.Namespace, denied: newRecorder(o.Denials),
 		env: &environment{budget: guardrailBudget, observe: o.Metrics.guardrail, overruns: newOverruns(o.Metrics.overruns)},
 	}
 }

@@ -64,11 +64,15 @@ type Finding struct {
 
 // Flow is a connection between two workloads, or between one and addresses outside the cluster.
 type Flow struct {
-	// From and To are workloads as "namespace/app=web (+3)", or addresses.
+	// From and To are the owners of pods as "namespace/name", the way connectivity.Node is written, or addresses as
+	// "10.0.0.0-10.0.0.255".
 	From string `json:"from"`
 	To   string `json:"to"`
 	// Port is as in "TCP 80, UDP 53".
 	Port string `json:"port"`
+	// More counts further peers of the same namespace that fare alike: more sources where the change is about To, more
+	// destinations where it is about From.
+	More int `json:"more,omitempty"`
 }
 
 // Page is what GET /denials answers.
@@ -79,16 +83,16 @@ type Page struct {
 	Epoch string `json:"epoch"`
 	// Next is the number to ask after for what comes then.
 	Next uint64 `json:"next"`
-	// Lost counts the records after the number asked for that had made room for newer ones.
+	// Lost counts the records after the number asked for that had made room for newer ones; of long ago it may be more.
 	Lost uint64 `json:"lost"`
 	// Records are sorted by when they were last added to. One that was counted up since the number asked for is there again.
-	Records []Record `json:"records"`
+	Records []*Record `json:"records"`
 }
 
 // Bounds of what a record holds. Sizes are in bytes.
 const (
 	MaxFindings = 20
 	MaxFlows    = 20
-	maxText     = 512 // one line
-	maxName     = 253 // names of objects; the API's own bound
+	MaxText     = 512 // one line
+	MaxName     = 253 // names of objects; the API's own bound
 )
