@@ -109,10 +109,10 @@ func (r *rowChange) put(from, to Endpoint, before, after Ports) {
 func (c *comparison) row(before, after *surveyor, i int) *rowChange {
 	b, a := &row{}, &row{}
 	if n := c.sides[i][0]; n != none {
-		b = before.row(n)
+		b = before.row(n, netpol.Egress)
 	}
 	if n := c.sides[i][1]; n != none {
-		a = after.row(n)
+		a = after.row(n, netpol.Egress)
 	}
 	out := &rowChange{}
 	from := Endpoint{Node: c.nodes[i]}

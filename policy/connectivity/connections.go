@@ -131,7 +131,7 @@ type target struct {
 	ports Ports
 }
 
-// row is what one node may open.
+// row is what one node may open, or who may open what to it.
 type row struct {
 	node    int32
 	targets []target
@@ -171,13 +171,13 @@ func (a *atlas) surveyor() *surveyor {
 	return s
 }
 
-// row works out what a node may open: what any of its workloads may.
-func (s *surveyor) row(node int32) *row {
+// row works out what a node may open, or with Ingress who may open what to it: what any of its workloads may.
+func (s *surveyor) row(node int32, d netpol.Direction) *row {
 	out := &row{node: node}
 	s.reached = s.reached[:0]
 	for _, at := range s.workloads[node] {
 		x, c := s.covered(at)
-		side := s.v.near(x, c, netpol.Egress)
+		side := s.v.near(x, c, d)
 		reach, _ := side.outside(noLimit)
 		out.outside = unionReach(out.outside, reach)
 		for _, i := range s.within(side) {
@@ -194,14 +194,14 @@ func (s *surveyor) row(node int32) *row {
 	return out
 }
 
-// survey adds what a side's workload may open in one namespace.
+// survey adds what a side's workload may open in one namespace, or who may open what to it from there.
 func (s *surveyor) survey(side *near, space int) {
 	to := s.spaces[space]
 	scope := side.towards(to.n)
 	if scope.uniform && scope.ports.Empty() {
 		return
 	}
-	other := far{v: s.v, at: to, d: netpol.Ingress, peer: side.e, asked: side.asked}
+	other := far{v: s.v, at: to, d: opposite(side.d), peer: side.e, asked: side.asked}
 	for len(s.own) < len(to.coverage.Workloads) {
 		s.own = append(s.own, Ports{})
 	}
@@ -261,6 +261,6 @@ func (a *atlas) entrances() []Edge {
 func (a *atlas) rows(ctx context.Context) iter.Seq[*row] {
 	return inOrder(ctx, len(a.nodes), func() func(int) *row {
 		s := a.surveyor()
-		return func(i int) *row { return s.row(int32(i)) }
+		return func(i int) *row { return s.row(int32(i), netpol.Egress) }
 	})
 }
