@@ -202,12 +202,18 @@ var (
 		[]string{"webhook"}, nil)
 	descFailurePolicy = prometheus.NewDesc(metricsPrefix+"registration_failure_policy",
 		"1 for the failurePolicy that a webhook is registered with.", []string{"webhook", "policy"}, nil)
+	descTimeout = prometheus.NewDesc(metricsPrefix+"registration_timeout_seconds",
+		"How long the API server waits for an answer of a webhook, as it is registered.", []string{"webhook"}, nil)
 )
+
+// defaultTimeout is what the API takes an unset timeoutSeconds for.
+const defaultTimeout = 10
 
 // Describe implements prometheus.Collector.
 func (w *RegistrationWatch) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descRegistration
 	ch <- descFailurePolicy
+	ch <- descTimeout
 }
 
 // Collect implements prometheus.Collector. Its labels come from the registration that Bulkhead wants, not from the one it finds.
@@ -235,6 +241,11 @@ func (w *RegistrationWatch) Collect(ch chan<- prometheus.Metric) {
 					policy = *h.FailurePolicy
 				}
 				ch <- prometheus.MustNewConstMetric(descFailurePolicy, prometheus.GaugeValue, 1, name, string(policy))
+				timeout := int32(defaultTimeout)
+				if h.TimeoutSeconds != nil {
+					timeout = *h.TimeoutSeconds
+				}
+				ch <- prometheus.MustNewConstMetric(descTimeout, prometheus.GaugeValue, float64(timeout), name)
 			}
 		}
 	}
