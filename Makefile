@@ -8,7 +8,7 @@ export GOFLAGS = -trimpath
 BIN := bin
 # Every folder with a go.mod, and of those the ones with code of our own.
 MODULES := $(patsubst %/,%,$(sort $(dir $(wildcard go.mod */go.mod */*/go.mod */*/*/go.mod))))
-LINTED := . e2e hack/bench hack/controlplane/certmanager hack/deploy
+LINTED := . e2e hack/bench hack/controlplane/certmanager hack/deploy hack/monitoring/check
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
@@ -44,6 +44,7 @@ test: unit e2e ## run all tests: units, then end to end on a real control plane
 unit: ## run the unit tests; no cluster needed
 	go test ./...
 	go test -C hack/deploy ./...
+	go test -C hack/monitoring/check ./...
 
 .PHONY: race
 race: ## run the unit tests with the race detector (needs a C compiler)
@@ -91,12 +92,14 @@ $(BIN)/tools/helm: hack/tools/helm/go.mod
 generate: ## write the generated pages, tables, schemas and manifests
 	go run ./hack/gen-schema
 	go run ./hack/gen-docs
+	go run ./hack/monitoring
 	go run -C hack/deploy .
 
 .PHONY: verify
 verify: lint vuln ## check generated files, go.mod files, formatting, lint and known vulnerabilities
 	go run ./hack/gen-docs -check
 	go run ./hack/gen-schema -check
+	go run ./hack/monitoring -check
 	go run -C hack/deploy . -check
 	@for m in $(MODULES); do echo "go mod tidy -diff ($$m)"; (cd $$m && go mod tidy -diff) || exit 1; done
 

@@ -19,7 +19,7 @@ type Check struct {
 	Ready func() error
 }
 
-// Probes serves /healthz, /readyz and /metrics. Liveness asks nothing but that the process answers: restarting it mends
+// Probes serves /healthz, /readyz and /metrics; the last not without a gatherer. Liveness asks nothing but that the process answers: restarting it mends
 // neither a missing API server nor a broken config. Readiness names what is missing.
 func Probes(checks []Check, gatherer prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
@@ -41,10 +41,17 @@ func Probes(checks []Check, gatherer prometheus.Gatherer) http.Handler {
 		}
 		fmt.Fprintln(w, strings.Join(lines, "\n"))
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{
-		MaxRequestsInFlight: scrapes, EnableOpenMetrics: true, // the older format has no exemplars
-	}))
+	if gatherer != nil {
+		mux.Handle("GET /metrics", MetricsHandler(gatherer))
+	}
 	return mux
+}
+
+// MetricsHandler answers with the metrics, whatever the path.
+func MetricsHandler(gatherer prometheus.Gatherer) http.Handler {
+	return promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{
+		MaxRequestsInFlight: scrapes, EnableOpenMetrics: true, // the older format has no exemplars
+	})
 }
 
 // ReadyCheck is the readiness of the store: every resource listed once. A watch that breaks later does not undo it,

@@ -27,6 +27,7 @@ type serveOptions struct {
 	kubeconfig, context, namespace   string
 	config                           string
 	webhookAddress, probeAddress     string
+	metricsAddress                   string
 	certificateDirectory             string
 	certificateName                  string
 	certificateSecret, configuration string
@@ -58,6 +59,7 @@ webhook configuration's caBundle. With --certificate-dir it serves tls.crt and t
 	f.StringVar(&o.config, "config", "/etc/bulkhead/bulkhead.yaml", "BulkheadConfig file; reloaded when it changes")
 	f.StringVar(&o.webhookAddress, "webhook-address", ":9443", "address on which reviews are answered")
 	f.StringVar(&o.probeAddress, "probe-address", ":8081", "address of /healthz, /readyz and /metrics")
+	f.StringVar(&o.metricsAddress, "metrics-address", "", "address of /metrics over TLS, with the certificate of reviews, in place of --probe-address; empty for none")
 	f.StringVar(&o.certificateDirectory, "certificate-dir", "", "directory with tls.crt and tls.key; empty makes Bulkhead sign its own")
 	f.StringVar(&o.certificateName, "certificate-name", "", "cert-manager Certificate of Bulkhead's own namespace whose Secret is mounted there")
 	f.StringVar(&o.certificateSecret, "certificate-secret", "bulkhead-tls", "Secret that holds the self-signed certificate")
@@ -157,6 +159,10 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s, choose another address with --probe-address: %w", o.probeAddress, err)
 	}
+	secured, err := listenMetrics(o.metricsAddress, certificate)
+	if err != nil {
+		return err
+	}
 	checks := []webhook.Check{
 		{Name: "config", Ready: file.Ready},
 		{Name: "snapshot", Ready: store.ReadyCheck},
@@ -171,7 +177,8 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	logger.Info("starting", "version", webhook.Version(), "webhook", server.Addr().String(), "probes", probes.Addr().String(), "guardrails", len(all))
 	return runAll(ctx, logger, parts{
-		client, store, file, certificate, registration, server, webhook.ProbeListener(probes), webhook.Probes(checks, registry),
+		client, store, file, certificate, registration, server, webhook.ProbeListener(probes), webhook.Probes(checks, unsecured(registry, secured)),
+		secured, metricsOnly(registry),
 	})
 }
 

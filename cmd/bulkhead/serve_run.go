@@ -25,6 +25,9 @@ type parts struct {
 	server       *webhook.Server
 	probes       net.Listener
 	handler      http.Handler
+	// secured is where metrics are answered over TLS, nil where they are among the probes.
+	secured net.Listener
+	metrics http.Handler
 }
 
 // runAll runs everything until ctx ends. The server drains first; what feeds it goes on until it has answered all.
@@ -42,9 +45,14 @@ func runAll(ctx context.Context, logger *slog.Logger, p parts) error {
 	}
 	probes := newProbeServer(p.handler)
 	group.Go(func() error { return ignoreClosed(probes.Serve(p.probes)) })
+	metrics := newProbeServer(p.metrics)
+	if p.secured != nil {
+		group.Go(func() error { return ignoreClosed(metrics.Serve(p.secured)) })
+	}
 	group.Go(func() error {
 		defer stopFeeding()
 		defer probes.Close()
+		defer metrics.Close()
 		serving, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(groupCtx, cancel)() // another part failed: stop serving too
