@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,7 +63,8 @@ func (s *suite) installChartKinds(t *testing.T) {
 	if err != nil {
 		t.Fatalf("go list -m: %v", err)
 	}
-	installed := parse(t, fmt.Sprintf(monitorDefinition, "ServiceMonitor", "servicemonitor"))
+	installed := slices.Concat(parse(t, fmt.Sprintf(monitorDefinition, "ServiceMonitor", "servicemonitor")),
+		parse(t, fmt.Sprintf(monitorDefinition, "PrometheusRule", "prometheusrule")))
 	for _, name := range []string{"issuers", "certificates"} {
 		text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "deploy", "crds", "cert-manager.io_"+name+".yaml"))
 		if err != nil {

@@ -149,7 +149,7 @@ func TestObjects(t *testing.T) {
 		}
 		var kinds []string
 		for _, o := range objects {
-			if kind := o.GetObjectKind().GroupVersionKind().Kind; !slices.Contains([]string{"Issuer", "Certificate", "ServiceMonitor"}, kind) {
+			if kind := o.GetObjectKind().GroupVersionKind().Kind; !slices.Contains([]string{"Issuer", "Certificate", "ServiceMonitor", "PrometheusRule"}, kind) {
 				kinds = append(kinds, kind)
 			}
 		}

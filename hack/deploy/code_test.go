@@ -28,7 +28,11 @@ import (
 // configOf reads the BulkheadConfig of a release, as Bulkhead will.
 func configOf(t *testing.T, objects []object) *config.Config {
 	t.Helper()
-	cfg, err := config.Parse([]byte(only[*corev1.ConfigMap](t, objects).Data["bulkhead.yaml"]), policy.Specs(guardrails.All()))
+	maps := slices.DeleteFunc(each[*corev1.ConfigMap](objects), func(m *corev1.ConfigMap) bool { return m.Data["bulkhead.yaml"] == "" })
+	if len(maps) != 1 {
+		t.Fatalf("%d ConfigMaps have a config", len(maps))
+	}
+	cfg, err := config.Parse([]byte(maps[0].Data["bulkhead.yaml"]), policy.Specs(guardrails.All()))
 	if err != nil {
 		t.Fatal(err)
 	}
