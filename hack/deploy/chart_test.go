@@ -66,8 +66,14 @@ func decode(t *testing.T, manifests []byte) []object {
 	return out
 }
 
-// rendered gives the objects of a release with the values.
+// rendered gives the objects of a release with the values but for those of the audit, which has tests of its own.
 func rendered(t *testing.T, release Release, values map[string]any) []object {
+	t.Helper()
+	return slices.DeleteFunc(renderedAll(t, release, values), ofAudit)
+}
+
+// renderedAll gives the objects of a release with the values.
+func renderedAll(t *testing.T, release Release, values map[string]any) []object {
 	t.Helper()
 	c, err := load(root)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/guardrails"
 	"github.com/bulkhead-dev/bulkhead/policy/resources"
 	"github.com/bulkhead-dev/bulkhead/webhook"
+	"github.com/bulkhead-dev/bulkhead/webhook/audit"
 )
 
 // What the chart's templates replace in generated files by the names of the release.
@@ -20,6 +21,7 @@ const (
 	namespacePlace = "$(NAMESPACE)"
 	secretPlace    = "$(SECRET)"
 	issuerPlace    = "$(ISSUER)"
+	auditPlace     = namePlace + "-audit"
 )
 
 // grant is one rule of RBAC and where it holds.
@@ -40,6 +42,9 @@ type rightsFile struct {
 	CertManager   []grant `json:"certManager"`
 	Issuer        []grant `json:"issuer"`
 	ClusterIssuer []grant `json:"clusterIssuer"`
+	// Audit is needed by the audit beside Needs, and AuditReports where it writes reports.
+	Audit        []grant `json:"audit"`
+	AuditReports []grant `json:"auditReports"`
 	// Needs are what only some guardrails read.
 	Needs []grant `json:"needs"`
 	// DefaultActions are those of the guardrails in Needs.
@@ -56,6 +61,8 @@ func rights() rightsFile {
 		CertManager:    grants(webhook.CertManagerRights(namespacePlace, namePlace, namePlace)),
 		Issuer:         grants([]webhook.Right{webhook.IssuerRight(namespacePlace, issuerPlace)}),
 		ClusterIssuer:  grants([]webhook.Right{webhook.IssuerRight("", issuerPlace)}),
+		Audit:          grants(slices.Concat(webhook.WatchRights(), webhook.TierRights(), audit.LeaseRights(namespacePlace, auditPlace))),
+		AuditReports:   grants(audit.ReportRights()),
 		DefaultActions: map[string]config.Action{},
 	}
 	all := guardrails.All()

@@ -67,9 +67,6 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{/* The rules of RBAC that the config asks for, by namespace; those for the whole cluster are under "". */}}
 {{- define "bulkhead.rules" -}}
 {{- $file := include "bulkhead.file" (dict "root" . "path" "files/rights.yaml") | fromYaml -}}
-{{- $config := include "bulkhead.config" . | fromYaml -}}
-{{- $guardrails := default dict (get $config "guardrails") -}}
-{{- $judging := ne (get $config "maximumAction") "Off" -}}
 {{- $granted := $file.always -}}
 {{- if eq .Values.certificates.mode "selfSigned" -}}
 {{- $granted = concat $granted $file.selfSigned -}}
@@ -80,6 +77,16 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- $granted = concat $granted (ternary $file.clusterIssuer $file.issuer (eq $issuer.kind "ClusterIssuer")) -}}
 {{- end -}}
 {{- end -}}
+{{- include "bulkhead.byNamespace" (concat $granted (include "bulkhead.needs" . | fromYamlArray)) -}}
+{{- end -}}
+
+{{/* What the guardrails read besides that the config does not switch off. */}}
+{{- define "bulkhead.needs" -}}
+{{- $file := include "bulkhead.file" (dict "root" . "path" "files/rights.yaml") | fromYaml -}}
+{{- $config := include "bulkhead.config" . | fromYaml -}}
+{{- $guardrails := default dict (get $config "guardrails") -}}
+{{- $judging := ne (get $config "maximumAction") "Off" -}}
+{{- $granted := list -}}
 {{- range $need := $file.needs -}}
 {{- $wanted := false -}}
 {{- range $slug := $need.guardrails -}}
@@ -92,19 +99,70 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- $granted = append $granted $need -}}
 {{- end -}}
 {{- end -}}
+{{- toYaml $granted -}}
+{{- end -}}
+
+{{/* Rights as rules of RBAC by namespace. */}}
+{{- define "bulkhead.byNamespace" -}}
 {{- $rules := dict -}}
-{{- range $right := $granted -}}
+{{- range $right := . -}}
 {{- $_ := set $rules $right.namespace (append (default list (get $rules $right.namespace)) $right.rule) -}}
 {{- end -}}
 {{- toYaml $rules -}}
 {{- end -}}
 
+{{/* The same as bulkhead.rules for the audit. */}}
+{{- define "bulkhead.auditRules" -}}
+{{- $file := include "bulkhead.file" (dict "root" . "path" "files/rights.yaml") | fromYaml -}}
+{{- $granted := $file.audit -}}
+{{- if .Values.audit.reports -}}
+{{- $granted = concat $granted $file.auditReports -}}
+{{- end -}}
+{{- include "bulkhead.byNamespace" (concat $granted (include "bulkhead.needs" . | fromYamlArray)) -}}
+{{- end -}}
+
 {{/* GOMEMLIMIT: 86% of the memory limit, so that the garbage collector works hard before the kernel kills. */}}
 {{- define "bulkhead.goMemoryLimit" -}}
-{{- $limit := .Values.resources.limits.memory -}}
+{{- include "bulkhead.memoryOf" .Values.resources.limits.memory -}}
+{{- end -}}
+
+{{- define "bulkhead.memoryOf" -}}
+{{- $limit := . -}}
 {{- $mebibytes := regexFind "^[0-9]+" $limit | int -}}
 {{- if hasSuffix "Gi" $limit -}}
 {{- $mebibytes = mul $mebibytes 1024 -}}
 {{- end -}}
 {{- div (mul $mebibytes 86) 100 -}}MiB
+{{- end -}}
+
+{{/* Where calls may go. */}}
+{{- define "bulkhead.egress" -}}
+# DNS, for clusters that name their API server by a host name.
+- ports:
+  - port: 53
+    protocol: UDP
+  - port: 53
+    protocol: TCP
+- ports:
+  {{- range .Values.networkPolicy.apiServerPorts }}
+  - port: {{ . }}
+    protocol: TCP
+  {{- end }}
+  {{- with .Values.networkPolicy.apiServerRanges }}
+  to:
+  {{- range . }}
+  - ipBlock: {cidr: {{ quote . }}}
+  {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{/* The audit's pods are none of the webhook's: their name is another one. */}}
+{{- define "bulkhead.auditSelectorLabels" -}}
+app.kubernetes.io/name: bulkhead-audit
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "bulkhead.auditLabels" -}}
+{{ include "bulkhead.labels" . }}
+app.kubernetes.io/component: audit
 {{- end -}}
