@@ -33,6 +33,10 @@ type Guardrail struct {
 	// Describes says that a violation tells what the change does and complains of nothing. An audit leaves the guardrail out:
 	// nobody changes anything there.
 	Describes bool
+	// Seeks gives for the parameters what tells the pods apart that the guardrail looks for in all namespaces, whether or not a
+	// selector names them: those of ingress controllers and of Prometheus. Whoever judges some namespaces again after a change
+	// judges all where such pods change. nil, or a nil function, seeks none.
+	Seeks func(parameters any) func(w *cluster.Workload) bool
 	// NotYet says that a violation is that something is not there, such as the pods that a selector means, which an object
 	// that comes later may put right. Where it stays so, it is a mistake.
 	NotYet bool

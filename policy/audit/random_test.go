@@ -71,6 +71,9 @@ func newWorld(rng *rand.Rand) *world {
 	if w.IntN(6) > 0 {
 		w.dns()
 	}
+	w.objects = append(w.objects, &networkingv1.IngressClass{
+		ObjectMeta: metav1.ObjectMeta{Name: "nginx"}, Spec: networkingv1.IngressClassSpec{Controller: "k8s.io/ingress-nginx"},
+	})
 	for i := range 2 + w.IntN(5) {
 		w.workload(i)
 	}
@@ -96,8 +99,14 @@ func (w *world) dns() {
 
 // workload makes something with pods, a template or both, and a Service for it.
 func (w *world) workload(i int) {
-	namespace, name := pick(w, namespaces...), fmt.Sprintf("w%d", i)
+	namespace, name := pick(w, "shop", "shop", "web", "web", "web", "exempt", "kube-system"), fmt.Sprintf("w%d", i)
 	labels := map[string]string{"app": pick(w, "api", "db", "web")}
+	switch w.IntN(12) {
+	case 0:
+		labels["app"] = "prometheus"
+	case 1:
+		labels["app.kubernetes.io/name"], labels["app.kubernetes.io/component"] = "ingress-nginx", "controller"
+	}
 	if w.IntN(4) == 0 {
 		labels["role"] = pick(w, "client", "server")
 	}
@@ -105,8 +114,8 @@ func (w *world) workload(i int) {
 	if w.IntN(2) == 0 {
 		spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "http", Protocol: corev1.ProtocolTCP, ContainerPort: 8080}}
 	}
-	if w.IntN(3) == 0 {
-		spec.Containers[0].Env = []corev1.EnvVar{{Name: "UPSTREAM", Value: fmt.Sprintf("http://w%d.%s", w.IntN(5), pick(w, "shop", "web"))}}
+	if w.IntN(3) > 0 {
+		spec.Containers[0].Env = []corev1.EnvVar{{Name: "UPSTREAM", Value: fmt.Sprintf("http://w%d.%s", w.IntN(4), pick(w, "shop", "web"))}}
 	}
 	kind := pick(w, "Deployment", "StatefulSet", "Pod")
 	if kind != "Pod" && w.IntN(4) > 0 {
@@ -118,13 +127,27 @@ func (w *world) workload(i int) {
 			break
 		}
 	}
-	if w.IntN(2) == 0 {
+	if w.IntN(4) > 0 {
+		w.ingress(namespace, name)
 		w.objects = append(w.objects, &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 			Spec: corev1.ServiceSpec{Selector: map[string]string{"app": labels["app"]}, ClusterIPs: []string{fmt.Sprintf("10.96.1.%d", i)},
 				Ports: []corev1.ServicePort{{Protocol: corev1.ProtocolTCP, Port: 80, TargetPort: intstr.FromInt32(8080)}}},
 		})
 	}
+}
+
+// ingress makes an Ingress for the Service, sometimes.
+func (w *world) ingress(namespace, service string) {
+	if w.IntN(3) > 0 {
+		return
+	}
+	class := "nginx"
+	backend := networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: service, Port: networkingv1.ServiceBackendPort{Number: 80}}}
+	w.objects = append(w.objects, &networkingv1.Ingress{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: service},
+		Spec:       networkingv1.IngressSpec{IngressClassName: &class, DefaultBackend: &backend},
+	})
 }
 
 func (w *world) template(kind, namespace, name string, labels map[string]string, spec corev1.PodSpec) {
@@ -138,6 +161,9 @@ func (w *world) template(kind, namespace, name string, labels map[string]string,
 
 func (w *world) pod(namespace, kind, name string, k int, labels map[string]string, spec corev1.PodSpec) {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{}}, Spec: spec}
+	if len(labels)%2 == 0 {
+		p.Annotations = map[string]string{"prometheus.io/scrape": "true"}
+	}
 	for key, v := range labels {
 		p.Labels[key] = v
 	}

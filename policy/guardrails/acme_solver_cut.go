@@ -29,6 +29,7 @@ var acmeSolverCut = policy.Guardrail{
 		cluster.Ingresses, cluster.IngressClasses, cluster.HTTPRoutes, cluster.Gateways, cluster.GatewayClasses,
 	},
 	DefaultAction: config.Warn,
+	Seeks:         seekCarriers,
 	Check:         checkACMESolverCut,
 	Documentation: policy.Documentation{
 		Why: `To prove that a name is its owner's, cert-manager starts a pod beside the Ingress, and the certificate authority asks it for a

@@ -22,6 +22,7 @@ var apiServerCut = policy.Guardrail{
 	},
 	DefaultAction: config.Deny,
 	LiveOnly:      true,
+	Seeks:         seekAPIServers,
 	Check:         checkAPIServerCut,
 	Documentation: policy.Documentation{
 		Why: `Operators, controllers and everything that elects a leader keep a connection to the API server. Without it they stop in

@@ -23,6 +23,7 @@ var connectivityDiff = policy.Guardrail{
 	},
 	DefaultAction: config.Audit,
 	Describes:     true,
+	Seeks:         func(any) func(*cluster.Workload) bool { return anyPod },
 	Check:         checkConnectivityDiff,
 	Documentation: policy.Documentation{
 		Why: `A NetworkPolicy says what is allowed, not what changes. What a change cuts and opens depends on every other policy

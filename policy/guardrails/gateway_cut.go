@@ -21,6 +21,7 @@ var gatewayCut = policy.Guardrail{
 	DefaultAction: config.Deny,
 	LiveOnly:      true,
 	NewParameters: func() any { return &gatewayParameters{} },
+	Seeks:         seekCarriers,
 	Check:         checkGatewayCut,
 	Documentation: policy.Documentation{
 		Why: `Requests from outside reach a pod through the pods of an ingress controller or a Gateway, mostly in another namespace. A

@@ -20,6 +20,7 @@ var labelGainsAccess = policy.Guardrail{
 	On:            []policy.Trigger{policy.PodWrite, policy.TemplateWrite},
 	DefaultAction: config.Warn,
 	NewParameters: func() any { return &accessParameters{} },
+	Seeks:         seekAccess,
 	Check:         checkLabelGainsAccess,
 	Documentation: policy.Documentation{
 		Why: `A policy that lets in ` + "`access: db`" + ` trusts whoever may set that label, and everybody who may create pods in a namespace

@@ -19,6 +19,7 @@ var scrapeCut = policy.Guardrail{
 	Needs:         []cluster.Resource{cluster.ServiceMonitors, cluster.PodMonitors},
 	DefaultAction: config.Warn,
 	NewParameters: func() any { return defaultScrapers() },
+	Seeks:         seekScrapers,
 	Check:         checkScrapeCut,
 	Documentation: policy.Documentation{
 		Why: `Prometheus connects to the pods that it scrapes. When a policy shuts it out the pods go on working, but their metrics end,

@@ -23,6 +23,7 @@ var tenantCrossing = policy.Guardrail{
 	On:            []policy.Trigger{policy.PolicyWrite, policy.PolicyDelete, policy.PodWrite, policy.TemplateWrite},
 	DefaultAction: config.Warn,
 	NewParameters: func() any { return &tenantParameters{} },
+	Seeks:         seekTenants,
 	Check:         checkTenantCrossing,
 	Documentation: policy.Documentation{
 		Why: `Where several tenants share a cluster, policies are what keeps them apart. One rule with a wide

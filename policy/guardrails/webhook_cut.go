@@ -19,6 +19,7 @@ var webhookCut = policy.Guardrail{
 	},
 	DefaultAction: config.Deny,
 	LiveOnly:      true,
+	Seeks:         seekAPIServers,
 	Check:         checkWebhookCut,
 	Documentation: policy.Documentation{
 		Why: `The API server calls admission webhooks and aggregated APIs in the cluster. Isolate their pods and every request that
