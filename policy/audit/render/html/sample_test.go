@@ -30,8 +30,8 @@ func sample(o sampleOptions) *audit.Report {
 		if i != 3 && i%5 != 2 {
 			for j := range o.findings {
 				n.Findings = append(n.Findings, audit.Finding{
-					Kind: "NetworkPolicy", Name: fmt.Sprintf("policy-%d%s", j/2, o.hostile), WouldDeny: j%2 == 0, NotYet: j%7 == 3,
-					Finding: policy.Finding{Guardrail: slugs[(i+j)%len(slugs)], Action: actions[(i+j*j)%3], Violation: policy.Violation{
+					Kind: "NetworkPolicy", Name: fmt.Sprintf("policy-%d%s", j/2, o.hostile), NotYet: j%7 == 3,
+					Finding: policy.Finding{Guardrail: slugs[(i+j)%len(slugs)], Action: actions[(i+j*j)%3], WouldDeny: j%2 == 0, Violation: policy.Violation{
 						Field: "spec.egress[0].to[0]" + o.hostile, Detail: "no rule reaches kube-system/kube-dns on UDP 53" + o.hostile,
 						Affected: []policy.Affected{{Name: "api" + o.hostile, Pods: 3}, {Name: "deployment/web"}},
 						Fix:      &policy.Fix{Say: "add under spec.egress:" + o.hostile, YAML: "- to:\n  - namespaceSelector: {}\n  ports: [{protocol: UDP, port: 53}]\n" + o.hostile},
