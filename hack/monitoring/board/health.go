@@ -27,8 +27,8 @@ func healthNow() []Panel {
 	return []Panel{
 		{
 			Title: "Replicas that are ready to judge", Kind: Stat, Width: 4, Height: 4, Warn: 2, Bad: 1, Runbook: "BulkheadDown",
-			Description: "Replicas that have read the whole cluster, audit included. With none the API server's failurePolicy decides.",
-			Queries:     []Query{{`sum(bulkhead_snapshot_ready) or vector(0)`, ""}},
+			Description: "Replicas of the webhook that have read the whole cluster. With none the API server's failurePolicy decides.",
+			Queries:     []Query{{`count(bulkhead_evaluation_seconds_count and on (instance) bulkhead_snapshot_ready == 1) or vector(0)`, ""}},
 		},
 		{
 			Title: "Config", Kind: Stat, Width: 4, Height: 4, Warn: 1, Bad: 0.5, Words: map[string]string{"0": "rejected", "1": "in force"}, Runbook: "BulkheadConfigRejected",
@@ -214,12 +214,17 @@ func healthProcesses() []Panel {
 			Queries:     []Query{{`sum by (instance) (controller_runtime_webhook_requests_in_flight)`, "{{instance}}"}},
 		},
 		{
-			Title: "Up", Kind: Lines, Width: 12, Height: 6, Most: 1, Runbook: "BulkheadReplicaDown",
+			Title: "Versions", Kind: Table, Width: 8, Height: 6,
+			Description: "Replicas by their version. Two lines for longer than a rollout takes means that it has stopped half way.",
+			Queries:     []Query{{`count by (version) (bulkhead_build_info)`, "replicas"}},
+		},
+		{
+			Title: "Up", Kind: Lines, Width: 8, Height: 6, Most: 1, Runbook: "BulkheadReplicaDown",
 			Description: "1 where Prometheus could read the replica's metrics, 0 where it could not.",
 			Queries:     []Query{{`up{` + jobs + `}`, "{{instance}}"}},
 		},
 		{
-			Title: "Running for", Kind: Lines, Unit: "s", Width: 12, Height: 6,
+			Title: "Running for", Kind: Lines, Unit: "s", Width: 8, Height: 6,
 			Description: "Time since the process began. A line that falls to 0 is a restart.",
 			Queries:     []Query{{`time() - process_start_time_seconds{` + jobs + `}`, "{{instance}}"}},
 		},
