@@ -18,6 +18,9 @@ func (p *auditParts) run(ctx context.Context, logger *slog.Logger) error {
 	p.store.Watch(groupCtx, p.client)
 	group.Go(func() error { p.store.Run(groupCtx); return nil })
 	group.Go(func() error { return ignoreCanceled(p.file.Run(groupCtx)) })
+	if p.console != nil {
+		group.Go(func() error { return p.console.run(groupCtx) })
+	}
 	probes := newProbeServer(webhook.Probes([]webhook.Check{
 		{Name: "config", Ready: p.file.Ready}, {Name: "snapshot", Ready: p.store.ReadyCheck},
 	}, p.registry))

@@ -35,6 +35,7 @@ type auditServeOptions struct {
 	sweep, grace                   time.Duration
 	reports                        bool
 	logLevel                       string
+	console                        consoleOptions
 }
 
 func newAuditServe() *cobra.Command {
@@ -62,6 +63,7 @@ Of several replicas the one that holds the Lease works; the others watch and tak
 	f.DurationVar(&o.grace, "grace", 15*time.Minute, "how long something that others name has to be missing before that counts")
 	f.BoolVar(&o.reports, "reports", false, "write OpenReports reports (openreports.io) into the cluster")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	o.console.addFlags(f)
 	return cmd
 }
 
@@ -92,6 +94,7 @@ type auditParts struct {
 	election *audit.Election
 	registry *prometheus.Registry
 	probes   net.Listener
+	console  *auditConsole // nil where there is none
 }
 
 func auditServe(ctx context.Context, o auditServeOptions) error {
@@ -133,6 +136,9 @@ func auditServe(ctx context.Context, o auditServeOptions) error {
 	}
 	if p.probes, err = net.Listen("tcp", o.probeAddress); err != nil {
 		return fmt.Errorf("cannot listen on %s, choose another address with --probe-address: %w", o.probeAddress, err)
+	}
+	if p.console, err = newAuditConsole(o.console, o.namespace, cfg, p, logger); err != nil {
+		return err
 	}
 	logger.Info("starting the audit", "version", webhook.Version(), "probes", p.probes.Addr().String(), "identity", identity, "reports", o.reports,
 		"guardrails", len(all))
