@@ -26,7 +26,7 @@ type filter struct {
 
 // filterOf reads a filter from the address of a page.
 func filterOf(q url.Values) filter {
-	get := func(name string) string { return strings.TrimSpace(q.Get(name)) }
+	get := func(name string) string { return html.Printable(strings.TrimSpace(q.Get(name))) }
 	return filter{get("guardrail"), get("namespace"), get("decision"), get("user"), get("q")}
 }
 
@@ -181,10 +181,10 @@ func (p *feedPage) count(r *denials.Record) {
 // maxChoices bounds a list to choose from; a longer one is no longer read, and what it lacks can be searched for.
 const maxChoices = 300
 
-// choices gives what a filter can be set to, with what it is set to.
+// choices gives what a filter can be set to, with what it is set to. What cannot be shown as it is cannot be chosen.
 func choices(all map[string]bool, set string) []string {
-	out := slices.Sorted(maps.Keys(all))
-	out = slices.DeleteFunc(out[:min(len(out), maxChoices)], func(s string) bool { return s == "" })
+	out := slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(s string) bool { return s == "" || s != html.Printable(s) })
+	out = out[:min(len(out), maxChoices)]
 	if set != "" && !slices.Contains(out, set) {
 		out = append(out, set)
 	}
