@@ -91,7 +91,7 @@ func (o *lintOptions) check() error {
 	case o.writeBaseline && o.baseline == "":
 		return errors.New("--write-baseline needs the file; name it with --baseline")
 	}
-	_, err := o.failAction()
+	_, err := failAction(o.failOn)
 	return err
 }
 
@@ -104,9 +104,9 @@ func (o *lintOptions) stdin() bool {
 	return false
 }
 
-// failAction gives the least strict action that fails the lint; Off where none does.
-func (o *lintOptions) failAction() (config.Action, error) {
-	switch o.failOn {
+// failAction gives the least strict action that fails a lint or an audit; Off where none does.
+func failAction(failOn string) (config.Action, error) {
+	switch failOn {
 	case "deny":
 		return config.Deny, nil
 	case "warn":
@@ -114,7 +114,7 @@ func (o *lintOptions) failAction() (config.Action, error) {
 	case "never":
 		return config.Off, nil
 	}
-	return "", fmt.Errorf("--fail-on %q: use %s", o.failOn, orList(failOnLevels()))
+	return "", fmt.Errorf("--fail-on %q: use %s", failOn, orList(failOnLevels()))
 }
 
 func runLint(cmd *cobra.Command, o *lintOptions) (*lint.Report, error) {
@@ -159,7 +159,7 @@ func (o *lintOptions) accept(cmd *cobra.Command, r *lint.Report) error {
 // read gives what is judged; partial says what it lacks.
 func (o *lintOptions) read(ctx context.Context, cmd *cobra.Command, p *progress) (in *lint.Input, partial []string, err error) {
 	in = &lint.Input{Guardrails: guardrails.All(), Prune: o.prune, Alone: o.against == "" && !o.input.live(), Live: o.input.live()}
-	if in.Config, err = o.readConfig(); err != nil {
+	if in.Config, err = readJudging(o.config); err != nil {
 		return nil, nil, err
 	}
 	if o.baseline != "" && !o.writeBaseline {
@@ -199,26 +199,26 @@ func (o *lintOptions) readManifests(cmd *cobra.Command, p *progress, namespace s
 	return readInto(cmd, p, &manifest.Reader{DefaultNamespace: namespace, KeepText: true}, paths)
 }
 
-// readConfig reads the config. A webhook that was just installed only warns; that is no reason for a lint to hide what
-// would be denied once it enforces, so maximumAction bounds a lint only where the file sets it.
-func (o *lintOptions) readConfig() (*config.Config, error) {
+// readJudging reads the config of a lint or an audit; without a path it is the default one. A webhook that was just installed only
+// warns; that is no reason to hide what would be denied once it enforces, so maximumAction bounds them only where the file sets it.
+func readJudging(path string) (*config.Config, error) {
 	specs := policy.Specs(guardrails.All())
-	if o.config == "" {
+	if path == "" {
 		return config.Default(specs).WithMaximumAction(config.Deny)
 	}
-	data, err := os.ReadFile(o.config)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("--config: %w", err)
 	}
 	cfg, err := config.Parse(data, specs)
 	if err != nil {
-		return nil, fmt.Errorf("--config %s: %w", o.config, err)
+		return nil, fmt.Errorf("--config %s: %w", path, err)
 	}
 	var file struct {
 		MaximumAction *config.Action `json:"maximumAction"`
 	}
 	if err := yaml.Unmarshal(data, &file); err != nil {
-		return nil, fmt.Errorf("--config %s: %w", o.config, err)
+		return nil, fmt.Errorf("--config %s: %w", path, err)
 	}
 	if file.MaximumAction == nil {
 		return cfg.WithMaximumAction(config.Deny)
@@ -227,7 +227,7 @@ func (o *lintOptions) readConfig() (*config.Config, error) {
 }
 
 func (o *lintOptions) write(cmd *cobra.Command, r *lint.Report, in *lint.Input) error {
-	failOn, err := o.failAction()
+	failOn, err := failAction(o.failOn)
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func lintColor(s render.Style) color.Attribute {
 
 // verdict is the exit code.
 func (o *lintOptions) verdict(r *lint.Report) error {
-	failOn, err := o.failAction()
+	failOn, err := failAction(o.failOn)
 	if err != nil || failOn == config.Off {
 		return err
 	}

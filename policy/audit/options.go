@@ -24,6 +24,8 @@ type Options struct {
 	Discreet bool
 	// Workers is how many goroutines judge; 0 for as many as there are processors.
 	Workers int
+	// Only says which namespaces Scan judges; nil is all.
+	Only func(namespace string) bool
 	// Progress is told how many of the objects have been judged, by one goroutine at a time; nil for nobody.
 	Progress func(done, total int)
 }

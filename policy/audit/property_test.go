@@ -213,4 +213,3 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		}
 	}
 }
-

@@ -17,7 +17,7 @@ import (
 func Scan(ctx context.Context, s *cluster.Snapshot, o *Options) *Report {
 	r := &Report{}
 	done, total := 0, 0
-	r.Namespaces, done, total = scan(ctx, s, o, slices.Collect(s.All()))
+	r.Namespaces, done, total = scan(ctx, s, o, o.judged(s))
 	var failures []policy.Failure
 	r.Cluster, failures = ofCluster(s, o)
 	if done < total {
@@ -34,9 +34,17 @@ func Scan(ctx context.Context, s *cluster.Snapshot, o *Options) *Report {
 		r.Partial = append(r.Partial, fmt.Sprintf("%s could not be evaluated", f.Guardrail))
 	}
 	if !s.Resolver().Known() && r.isolatesEgress() {
-		r.Partial = append(r.Partial, "the cluster's DNS resolver is not known, so pods without DNS are not counted")
+		r.Partial = append(r.Partial, "the cluster's DNS resolver is not known, so what cuts pods off from it is neither found nor counted; the config can name it")
 	}
 	return r
+}
+
+func (o *Options) judged(s *cluster.Snapshot) []*cluster.Namespace {
+	all := slices.Collect(s.All())
+	if o.Only == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(n *cluster.Namespace) bool { return !o.Only(n.Name) })
 }
 
 // ScanNamespace judges one namespace of the snapshot. The caller asks ctx whether the result is whole.
