@@ -117,6 +117,14 @@ func SelfSignedRights(namespace, secret, configuration string) []Right {
 	return out
 }
 
+// DenialsRights are what asking the API server needs who reads the denials. "create" only asks; nothing is stored.
+func DenialsRights() []Right {
+	return []Right{
+		{Verb: "create", Group: "authentication.k8s.io", Resource: "tokenreviews"},
+		{Verb: "create", Group: "authorization.k8s.io", Resource: "subjectaccessreviews"},
+	}
+}
+
 // CertManagerRights are what telling cert-manager's reasons needs, all in Bulkhead's own namespace: its Certificate and the
 // requests that are made for it, whose names cert-manager chooses. Whether the API servers trust a new certificate is read
 // from the webhook configuration. None of them stops Bulkhead from starting: they are not needed to serve.

@@ -125,7 +125,7 @@ func NewServer(options ServerOptions) (*Server, error) {
 		WriteTimeout:      options.BodyTimeout + maxCallTimeout + 5*time.Second,
 		IdleTimeout:       options.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(&httpLog{options.Logger}, "", 0),
+		ErrorLog:          HTTPLog(options.Logger),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 			return context.WithValue(ctx, connectionKey{}, conn)
 		},
@@ -229,6 +229,9 @@ func (s *Server) handler() http.Handler {
 		http.Error(w, "too many connections, try again", http.StatusServiceUnavailable)
 	})
 }
+
+// HTTPLog is where an http.Server may write its own lines.
+func HTTPLog(logger *slog.Logger) *log.Logger { return log.New(&httpLog{logger}, "", 0) }
 
 // httpLog takes the log lines of net/http. Broken handshakes are what scanners
 // and the probe of an own port cause, so they stay out of a normal log.

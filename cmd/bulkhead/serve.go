@@ -28,6 +28,8 @@ type serveOptions struct {
 	config                           string
 	webhookAddress, probeAddress     string
 	metricsAddress                   string
+	denials                          bool
+	denialsAddress                   string
 	certificateDirectory             string
 	certificateName                  string
 	certificateSecret, configuration string
@@ -60,6 +62,8 @@ webhook configuration's caBundle. With --certificate-dir it serves tls.crt and t
 	f.StringVar(&o.webhookAddress, "webhook-address", ":9443", "address on which reviews are answered")
 	f.StringVar(&o.probeAddress, "probe-address", ":8081", "address of /healthz, /readyz and /metrics")
 	f.StringVar(&o.metricsAddress, "metrics-address", "", "address of /metrics over TLS, with the certificate of reviews, in place of --probe-address; empty for none")
+	f.BoolVar(&o.denials, "denials", false, "answer GET /denials with the last denied, warned and audited changes, to whom RBAC lets get that path")
+	f.StringVar(&o.denialsAddress, "denials-address", ":9444", "address of /denials: TLS with the serving certificate and no client certificates")
 	f.StringVar(&o.certificateDirectory, "certificate-dir", "", "directory with tls.crt and tls.key; empty makes Bulkhead sign its own")
 	f.StringVar(&o.certificateName, "certificate-name", "", "cert-manager Certificate of Bulkhead's own namespace whose Secret is mounted there")
 	f.StringVar(&o.certificateSecret, "certificate-secret", "bulkhead-tls", "Secret that holds the self-signed certificate")
@@ -128,9 +132,13 @@ func serve(ctx context.Context, o serveOptions) error {
 	observeIssuance(registry, certificate)
 	registration := newRegistrationWatch(o, client, certificate, registry, logger)
 
+	ring, readers, err := newDenials(o, client, certificate, logger)
+	if err != nil {
+		return err
+	}
 	handler := webhook.NewHandler(webhook.HandlerOptions{
 		Guardrails: all, Config: file.Current, Snapshot: store.Snapshot, Live: webhook.NewLive(client), Metrics: m,
-		Logger: logger, Namespace: o.namespace,
+		Logger: logger, Namespace: o.namespace, Denials: ring,
 	})
 	// The server in front recovers panics itself: controller-runtime would answer them as denials.
 	// Each request would otherwise get a logger with fields of its own, which costs more than most decisions and is
@@ -178,7 +186,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	logger.Info("starting", "version", webhook.Version(), "webhook", server.Addr().String(), "probes", probes.Addr().String(), "guardrails", len(all))
 	return runAll(ctx, logger, parts{
 		client, store, file, certificate, registration, server, webhook.ProbeListener(probes), webhook.Probes(checks, unsecured(registry, secured)),
-		secured, metricsOnly(registry),
+		secured, metricsOnly(registry), readers,
 	})
 }
 
@@ -200,6 +208,9 @@ func checkCluster(ctx context.Context, client kubernetes.Interface, o serveOptio
 	rights := webhook.SnapshotRights()
 	if o.certificateDirectory == "" {
 		rights = append(rights, webhook.SelfSignedRights(o.namespace, o.certificateSecret, o.configuration)...)
+	}
+	if o.denials {
+		rights = append(rights, webhook.DenialsRights()...)
 	}
 	return webhook.CheckAccess(ctx, client, rights)
 }

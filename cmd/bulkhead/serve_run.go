@@ -28,6 +28,7 @@ type parts struct {
 	// secured is where metrics are answered over TLS, nil where they are among the probes.
 	secured net.Listener
 	metrics http.Handler
+	readers      *denialsServer // nil where nobody may ask for denials
 }
 
 // runAll runs everything until ctx ends. The server drains first; what feeds it goes on until it has answered all.
@@ -42,6 +43,9 @@ func runAll(ctx context.Context, logger *slog.Logger, p parts) error {
 	group.Go(func() error { return ignoreCanceled(p.certificate.Run(groupCtx)) })
 	if p.registration != nil {
 		group.Go(func() error { p.registration.Run(groupCtx); return nil })
+	}
+	if p.readers != nil {
+		group.Go(func() error { return p.readers.run(groupCtx) })
 	}
 	probes := newProbeServer(p.handler)
 	group.Go(func() error { return ignoreClosed(probes.Serve(p.probes)) })

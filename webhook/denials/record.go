@@ -14,6 +14,8 @@ const (
 // Record is one decision with violations. A request that is repeated within a minute, with the same outcome, is counted in the
 // record that is there. All text is printable and clipped.
 type Record struct {
+	// Number is what the replica gave it when it was last added to: later ones are higher.
+	Number uint64 `json:"number"`
 	// Time is when the request was first decided about, and Last when it was for the last time.
 	Time time.Time `json:"time"`
 	Last time.Time `json:"last"`
@@ -85,7 +87,7 @@ type Page struct {
 	Next uint64 `json:"next"`
 	// Lost counts the records after the number asked for that had made room for newer ones; of long ago it may be more.
 	Lost uint64 `json:"lost"`
-	// Records are sorted by when they were last added to. One that was counted up since the number asked for is there again.
+	// Records are sorted by their numbers. One that was counted up since the number asked for is there again.
 	Records []*Record `json:"records"`
 }
 

@@ -40,10 +40,9 @@ type kept struct {
 // entry is one record. What it points to is never changed, so that it can be read without the lock.
 type entry struct {
 	*Record
-	kind   *kept
-	key    uint64
-	number uint64
-	bytes  int
+	kind  *kept
+	key   uint64
+	bytes int
 }
 
 // NewRing makes a Ring of the replica by that name, which started at that time.
@@ -52,7 +51,7 @@ func NewRing(replica string, started time.Time) *Ring {
 }
 
 // Add counts a decision. The same one has the same key; where it was made within the last minute it is counted in the record that is
-// there, else record makes one, without Time, Last, Count and Replica.
+// there, else record makes one, without Number, Time, Last, Count and Replica.
 func (r *Ring) Add(now time.Time, key uint64, denied bool, record func() *Record) {
 	if r.repeat(now, key) {
 		return
@@ -68,7 +67,7 @@ func (r *Ring) Add(now time.Time, key uint64, denied bool, record func() *Record
 		e.kind = &r.kinds[1]
 	}
 	r.last++
-	e.number = r.last
+	e.Number = r.last
 	e.kind.bytes += e.bytes
 	r.byKey[key] = e.kind.order.PushBack(e)
 	for r.count() > mostRecords || r.bytes() > mostBytes {
@@ -89,9 +88,9 @@ func (r *Ring) repeat(now time.Time, key uint64) bool {
 		return false
 	}
 	again := *e.Record
-	again.Last, again.Count = now, again.Count+1
 	r.last++
-	e.Record, e.number = &again, r.last
+	again.Last, again.Count, again.Number = now, again.Count+1, r.last
+	e.Record = &again
 	e.kind.order.MoveToBack(element)
 	return true
 }
@@ -113,9 +112,9 @@ func (r *Ring) makeRoom() {
 		delete(r.byKey, e.key)
 	}
 	if len(r.lost) < rememberLost {
-		r.lost = append(r.lost, e.number)
+		r.lost = append(r.lost, e.Number)
 	} else {
-		r.lost[r.gone%rememberLost] = e.number
+		r.lost[r.gone%rememberLost] = e.Number
 	}
 	r.gone++
 }
@@ -127,19 +126,19 @@ func (r *Ring) After(number uint64, limit int) Page {
 	p := Page{Replica: r.replica, Epoch: r.epoch, Next: r.last, Lost: r.lostAfter(number)}
 	var found []*entry
 	for i := range r.kinds {
-		for at := r.kinds[i].order.Back(); at != nil && at.Value.(*entry).number > number; at = at.Prev() {
+		for at := r.kinds[i].order.Back(); at != nil && at.Value.(*entry).Number > number; at = at.Prev() {
 			found = append(found, at.Value.(*entry))
 		}
 	}
 	slices.SortFunc(found, func(a, b *entry) int {
-		if a.number < b.number {
+		if a.Number < b.Number {
 			return -1
 		}
 		return 1
 	})
 	if len(found) > limit {
 		found = found[:limit]
-		p.Next = found[limit-1].number
+		p.Next = found[limit-1].Number
 	}
 	p.Records = make([]*Record, len(found))
 	for i, e := range found {
