@@ -28,7 +28,7 @@ type parts struct {
 	// secured is where metrics are answered over TLS, nil where they are among the probes.
 	secured net.Listener
 	metrics http.Handler
-	readers      *denialsServer // nil where nobody may ask for denials
+	readers *denialsServer // nil where nobody may ask for denials
 }
 
 // runAll runs everything until ctx ends. The server drains first; what feeds it goes on until it has answered all.
