@@ -105,29 +105,36 @@ func TestLintExitCodes(t *testing.T) {
 	}
 }
 
-// TestLintJSONIsDocumented: the schema in docs/lint.md holds for a report, and allows nothing else.
-func TestLintJSONIsDocumented(t *testing.T) {
-	data, err := os.ReadFile("../../docs/lint.md")
+// documentedSchema gives the JSON Schema that a page of the documentation has.
+func documentedSchema(t *testing.T, page string) *jsonschema.Schema {
+	t.Helper()
+	data, err := os.ReadFile("../../docs/" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(data), "```json\n{\n  \"$schema\"")
 	text, _, ok := strings.Cut(rest, "\n```")
 	if !ok {
-		t.Fatal("docs/lint.md has no schema")
+		t.Fatalf("docs/%s has no schema", page)
 	}
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader("{\n  \"$schema\"" + text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource("lint.json", doc); err != nil {
+	if err := c.AddResource("schema.json", doc); err != nil {
 		t.Fatal(err)
 	}
-	schema, err := c.Compile("lint.json")
+	schema, err := c.Compile("schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return schema
+}
+
+// TestLintJSONIsDocumented: the schema in docs/lint.md holds for a report, and allows nothing else.
+func TestLintJSONIsDocumented(t *testing.T) {
+	schema := documentedSchema(t, "lint.md")
 	stdout, _, _ := command(t, "lint", "-o", "json", "-f", lintFile(t, denyAll+
 		"---\napiVersion: v1\nkind: Pod\nmetadata: {name: web}\n---\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: a}\n"))
 	var report map[string]any
