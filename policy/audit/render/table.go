@@ -44,7 +44,8 @@ func Table(w io.Writer, r *audit.Report, o Options) error {
 			t.namespace(n)
 		}
 	}
-	fmt.Fprintf(out, "\n%s\n", t.verdict())
+	fmt.Fprintln(out)
+	t.wrapped("", t.verdict())
 	for _, sentence := range r.Partial {
 		fmt.Fprintln(out, "incomplete:", printable(sentence))
 	}
