@@ -97,6 +97,7 @@ func TestE2E(t *testing.T) {
 		{"Tiers", s.testTiers},
 		{"Needs", s.testNeeds},
 		{"Connectivity", s.testConnectivity},
+		{"AuditOnce", s.testAuditOnce},
 		{"NodeAgent", s.testNodeAgent},
 		{"MirrorPod", s.testMirrorPod},
 		{"Impersonation", s.testImpersonation},
