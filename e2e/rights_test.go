@@ -103,7 +103,13 @@ func (i *installation) installAlphaTiers(t *testing.T) (remove func()) {
 // granted takes apart the rules of all roles of the release, which are bound to its service account.
 func (i *installation) granted(t *testing.T) []webhook.Right {
 	t.Helper()
-	own := metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + release}
+	return i.grantedTo(t, "app.kubernetes.io/instance="+release)
+}
+
+// grantedTo takes apart the rules of all roles with the labels.
+func (i *installation) grantedTo(t *testing.T, labels string) []webhook.Right {
+	t.Helper()
+	own := metav1.ListOptions{LabelSelector: labels}
 	roles, err := i.clients.RbacV1().Roles("").List(t.Context(), own)
 	if err != nil {
 		t.Fatal(err)

@@ -92,9 +92,9 @@ func covers(r, request webhook.Right) bool {
 }
 
 // auditFrom gives where the audit log ends now.
-func (i *installation) auditFrom(t *testing.T) int64 {
+func (s *suite) auditFrom(t *testing.T) int64 {
 	t.Helper()
-	info, err := os.Stat(i.plane.AuditLogPath())
+	info, err := os.Stat(s.plane.AuditLogPath())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -182,7 +182,10 @@ func newAuditor(o auditServeOptions, connection *rest.Config, p *auditParts, all
 			return scan.ScanNamespace(ctx, s, options(cfg), name)
 		},
 		Cluster: func(s *cluster.Snapshot, cfg *config.Config) []scan.Finding { return scan.ScanCluster(s, options(cfg)) },
-		Stale:   stale, Sweep: o.sweep, Grace: o.grace, Look: lookForChanges, Reports: reports, Metrics: metrics, Logger: logger,
+		Stale: func(before, after *cluster.Snapshot, cfg *config.Config) []string {
+			return scan.Stale(before, after, options(cfg))
+		},
+		Sweep: o.sweep, Grace: o.grace, Look: lookForChanges, Reports: reports, Metrics: metrics, Logger: logger,
 	}), nil
 }
 
@@ -199,12 +202,4 @@ func actions(cfg *config.Config, all []policy.Guardrail) map[string]string {
 		}
 	}
 	return out
-}
-
-func stale(_, after *cluster.Snapshot) []string {
-	var names []string
-	for n := range after.All() {
-		names = append(names, n.Name)
-	}
-	return names
 }

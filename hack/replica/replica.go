@@ -98,9 +98,14 @@ func Launch(o Options) (*Replica, error) {
 		"--webhook-address", net.JoinHostPort(o.Host, webhookPort), "--probe-address", net.JoinHostPort("127.0.0.1", probePort),
 		"--certificate-names", o.Host,
 	}, o.Args...)
+	return r, r.launch(o, args)
+}
+
+// launch runs the binary with the arguments.
+func (r *Replica) launch(o Options, args []string) error {
 	log, err := os.OpenFile(o.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer log.Close()
 	// Not CommandContext: ctx bounds the start, not the life.
@@ -109,10 +114,7 @@ func Launch(o Options) (*Replica, error) {
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	r.cmd.Env = append(os.Environ(), o.Env...)
 	r.cmd.SysProcAttr = childAttributes()
-	if err := r.run(); err != nil {
-		return nil, err
-	}
-	return r, nil
+	return r.run()
 }
 
 // AwaitReady waits until the replica is ready; the error holds the end of its log.

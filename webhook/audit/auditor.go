@@ -23,7 +23,7 @@ type Options struct {
 	Namespace func(ctx context.Context, s *cluster.Snapshot, cfg *config.Config, name string) scan.Namespace
 	Cluster   func(s *cluster.Snapshot, cfg *config.Config) []scan.Finding
 	// Stale gives the namespaces about which a scan of after may say something else than one of before.
-	Stale func(before, after *cluster.Snapshot) []string
+	Stale func(before, after *cluster.Snapshot, cfg *config.Config) []string
 	// Sweep is how often everything is scanned, changed or not.
 	Sweep time.Duration
 	// Grace is for how long something has to be missing without a break before that counts.

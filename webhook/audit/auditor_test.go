@@ -51,8 +51,14 @@ func newWorld(t *testing.T, o Options, namespaces ...string) *world {
 		Namespaces: func() bool { return w.config.Load().Metrics.NamespaceLabel },
 	})
 	o.Snapshot, o.Config, o.Metrics, o.Logger = w.snapshot.Load, w.config.Load, w.metrics, slog.New(slog.NewTextHandler(io.Discard, nil))
-	o.Namespace, o.Cluster = w.scan, func(*cluster.Snapshot, *config.Config) []scan.Finding { return w.scan(t.Context(), nil, nil, "").Findings }
-	o.Stale = func(_, _ *cluster.Snapshot) []string { w.mu.Lock(); defer w.mu.Unlock(); return w.stale }
+	o.Namespace, o.Cluster = w.scan, func(*cluster.Snapshot, *config.Config) []scan.Finding {
+		return w.scan(t.Context(), nil, nil, "").Findings
+	}
+	o.Stale = func(_, _ *cluster.Snapshot, _ *config.Config) []string {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.stale
+	}
 	o.Look = time.Second
 	if o.Sweep == 0 {
 		o.Sweep = time.Hour

@@ -64,7 +64,7 @@ func (a *Auditor) look(now time.Time) {
 		a.beginSweep(s, now)
 	} else if s != a.base {
 		a.forget(s)
-		for _, name := range a.o.Stale(a.base, s) {
+		for _, name := range a.o.Stale(a.base, s, cfg) {
 			if s.Namespace(name) != nil {
 				a.changed.add(name)
 			}
