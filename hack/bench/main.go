@@ -35,6 +35,9 @@ type settings struct {
 	Settle      time.Duration `json:"settleNanoseconds"`
 	Connections int           `json:"connections"`
 	Relists     int           `json:"relists"`
+	Audit       bool          `json:"audit"`
+	AuditRounds int           `json:"auditRounds"`
+	AuditRate   int           `json:"auditRate"`
 	MemoryLimit string        `json:"GOMEMLIMIT"`
 	GCPercent   string        `json:"GOGC"`
 	Output      string        `json:"-"`
@@ -53,6 +56,9 @@ func main() {
 	flag.DurationVar(&s.Settle, "settle", 35*time.Second, "how long the webhook is left alone before its steady memory is read")
 	flag.IntVar(&s.Connections, "connections", 16, "connections to the webhook under load, each with one request at a time")
 	flag.IntVar(&s.Relists, "relists", 0, "how often the API server is restarted, so that everything is listed anew")
+	flag.BoolVar(&s.Audit, "audit", false, "measure \"bulkhead audit serve\", and the webhook with and without it beside")
+	flag.IntVar(&s.AuditRounds, "audit-rounds", 7, "with -audit: rounds with and without it, alternating")
+	flag.IntVar(&s.AuditRate, "audit-rate", 200, "with -audit: reviews a second in all")
 	flag.StringVar(&s.MemoryLimit, "gomemlimit", "215MiB", "GOMEMLIMIT of the webhook; empty for none")
 	flag.StringVar(&s.GCPercent, "gogc", "200", "GOGC of the webhook; empty for Go's default")
 	flag.StringVar(&s.Output, "o", "table", "what is printed: table or json")
@@ -81,7 +87,7 @@ func run(ctx context.Context, s settings, out, progress io.Writer) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{settings: s, dir: dir, progress: progress, result: &result{Settings: s, Machine: machine()}}
 	defer func() { err = errors.Join(err, b.stop()) }()
-	for _, step := range []func(context.Context) error{b.build, b.startCluster, b.startWebhooks, b.measureMemory, b.measureRelist, b.measureLoad} {
+	for _, step := range []func(context.Context) error{b.build, b.startCluster, b.startWebhooks, b.measureMemory, b.measureRelist, b.measureLoad, b.measureAudit} {
 		if err := step(ctx); err != nil {
 			return err
 		}

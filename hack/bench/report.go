@@ -25,6 +25,7 @@ type result struct {
 	SecondsToReady float64       `json:"secondsToReady"`
 	Memory         memory        `json:"memory"`
 	Relisting      *relisting    `json:"relisting,omitempty"`
+	Auditing       *auditing     `json:"auditing,omitempty"`
 	Reviews        []reviewCount `json:"reviews,omitempty"`
 	DenialP50      float64       `json:"denialP50Milliseconds,omitempty"`
 	Rounds         []round       `json:"rounds,omitempty"`
@@ -121,6 +122,9 @@ func (r *result) table(out io.Writer) error {
 		}
 	}
 	r.rounds(line)
+	if r.Auditing != nil {
+		r.Auditing.table(line, r.Settings)
+	}
 	return w.Flush()
 }
 
