@@ -57,7 +57,7 @@ export BULKHEAD_E2E_KUBECONFIG := $(abspath $(KUBECONFIG))
 endif
 
 .PHONY: e2e
-e2e: controlplane $(BIN)/tools/helm ## run the end-to-end tests; KUBECONFIG=... uses that cluster
+e2e: controlplane $(BIN)/tools/helm $(BIN)/tools/prometheus ## run the end-to-end tests; KUBECONFIG=... uses that cluster
 	go test -tags e2e -count=1 -timeout 10m ./hack/controlplane
 	cd e2e && go test -count=1 -timeout 20m -parallel 4 ./...
 
@@ -87,6 +87,16 @@ chart: $(BIN)/tools/helm ## package the Helm chart into bin
 
 $(BIN)/tools/helm: hack/tools/helm/go.mod
 	cd hack/tools/helm && go build -o $(CURDIR)/$@ helm.sh/helm/v4/cmd/helm
+
+# The one of this machine, or Debian's, which needs neither root nor an installation.
+$(BIN)/tools/prometheus:
+	@mkdir -p $(BIN)/tools
+	@if command -v prometheus >/dev/null; then ln -sf "$$(command -v prometheus)" $@; exit; fi; \
+	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { \
+		echo "The end-to-end tests need Prometheus 2.40 or later: install it, or put its binary at $@." >&2; exit 1; }; \
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && chmod 755 "$$dir" && cd "$$dir" && \
+	{ apt-get download -qq prometheus 2>/dev/null || { apt-get update -qq && apt-get download -qq prometheus; }; } && \
+	dpkg-deb -x prometheus_*.deb . && cp usr/bin/prometheus "$(CURDIR)/$@"
 
 .PHONY: generate
 generate: ## write the generated pages, tables, schemas and manifests

@@ -56,9 +56,9 @@ func alertsOfReplicas(t Timing) []Alert {
 			"{{ $value | humanizePercentage }} of the requests of the last 5 minutes were answered with an HTTP error instead of a decision.",
 		},
 		{
-			"BulkheadGuardrailOverruns", warning, `sum by (instance) (bulkhead_guardrail_overruns_running) > 0`, "%5m%",
+			"BulkheadGuardrailOverruns", warning, `sum by (instance) (avg_over_time(bulkhead_guardrail_overruns_running[%5m%])) >= 1`, "%2m%",
 			"Guardrails run on after they were given up",
-			"{{ $value }} runs in {{ $labels.instance }} took too long and have not ended. Each uses a processor.",
+			"On average of 5 minutes {{ $value | humanize }} runs in {{ $labels.instance }} that took too long went on. Each uses a processor.",
 		},
 	}
 }

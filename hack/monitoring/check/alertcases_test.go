@@ -30,7 +30,7 @@ func unitTests() map[string]unitTest {
 			15 * time.Minute, "10%", // and quiet: a tenth of all, but that is three
 			"  bulkhead_http_refusals_total{reason=\"body\",code=\"400\"} 0x20 3x380\n  bulkhead_decisions_total{decision=\"allowed\"} 0x20 30x380\n",
 		},
-		"BulkheadGuardrailOverruns":  {overruns + "2x400\n", 10 * time.Minute, "2 runs in a", overruns + "2x4 0x2 2x4 0x2 2x4 0x2 2x4 0x20\n"},
+		"BulkheadGuardrailOverruns":  {overruns + "2x400\n", 10 * time.Minute, "2 runs in a", overruns + "0 4 0 0 0 0 0 0 0 0 4 0 0 0 0 0 0 0 0 0 4\n"},
 		"BulkheadCallsFail":          {rejected + "_x30 1x30\n", 16 * time.Minute, "1 requests of the last 5 minutes failed at networkpolicies", rejected + "7x400\n"},
 		"BulkheadFailOpen":           {open + "0x30 3x30\n", 16 * time.Minute, "requests of the last 5 minutes went ahead because pods.bulkhead.dev", open + "0x10 3x60\n"},
 		"BulkheadCallsSlow":          {running + calls("2.5", "10"), 20 * time.Minute, "networkpolicies.bulkhead.dev takes", running + calls("1", "2.5")},

@@ -1,0 +1,157 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/bulkhead-dev/bulkhead/webhook"
+)
+
+// again does something again and again in the background, until what is returned is called.
+func again(t *testing.T, every time.Duration, do func(ctx context.Context)) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			do(ctx)
+			select {
+			case <-ctx.Done():
+			case <-tick.C:
+			}
+		}
+	})
+	var once sync.Once
+	stop = func() { once.Do(func() { cancel(); running.Wait() }) }
+	t.Cleanup(stop)
+	return stop
+}
+
+// as gives a client of a user who may do everything.
+func (m *monitored) as(t *testing.T, user string) dynamic.Interface {
+	t.Helper()
+	acting := rest.CopyConfig(m.admin)
+	acting.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{masters}}
+	acting.WarningHandler = rest.NoWarnings{}
+	acting.QPS = -1
+	client, err := dynamic.NewForConfig(acting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// policyOf reads a NetworkPolicy that networkPolicy wrote.
+func policyOf(t *testing.T, name, spec string) *unstructured.Unstructured {
+	t.Helper()
+	o := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(networkPolicy(name, spec)), o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// traffic makes a mix of changes again and again: what is allowed, warned of, denied, exempt and tried out. What becomes of each is
+// up to the faults of the moment.
+func (m *monitored) traffic(t *testing.T) (stop func()) {
+	t.Helper()
+	developer, platform := m.as(t, dev), m.as(t, author)
+	in := func(c dynamic.Interface, namespace string) dynamic.ResourceInterface {
+		return c.Resource(resources["NetworkPolicy"]).Namespace(namespace)
+	}
+	denied := policyOf(t, "default-deny", denyAll)
+	allowed := policyOf(t, "allow-dns", allowDNS)
+	warned := policyOf(t, "typo", "podSelector: {matchLabels: {app: apii}}, policyTypes: [Ingress]")
+	dryRun := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+	turn := 0
+	return again(t, 200*time.Millisecond, func(ctx context.Context) {
+		turn++
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		for _, p := range []*unstructured.Unstructured{allowed, warned} {
+			_, _ = in(developer, m.namespace).Create(ctx, p, metav1.CreateOptions{})
+			_ = in(developer, m.namespace).Delete(ctx, p.GetName(), metav1.DeleteOptions{})
+		}
+		_, _ = in(developer, m.denying).Create(ctx, denied, dryRun)
+		if turn%5 == 0 { // few enough for the alert on many
+			_, _ = in(developer, m.denying).Create(ctx, denied, metav1.CreateOptions{})
+			_, _ = in(platform, m.denying).Create(ctx, denied, dryRun)
+		}
+		_, _ = in(platform, m.namespace).Create(ctx, allowed, metav1.CreateOptions{})
+		_ = in(platform, m.namespace).Delete(ctx, allowed.GetName(), metav1.DeleteOptions{})
+		// A label of the Deployment's template reaches the webhook of templates, which fails open.
+		patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"labels":{"turn":"t%d"}}}}}`, turn)
+		_, _ = developer.Resource(resources["Deployment"]).Namespace(m.namespace).
+			Patch(ctx, "api", types.MergePatchType, patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+	})
+}
+
+// flood makes changes that are denied, many more than usual.
+func (m *monitored) flood(t *testing.T) (stop func()) {
+	t.Helper()
+	policies := m.as(t, dev).Resource(resources["NetworkPolicy"]).Namespace(m.denying)
+	denied := policyOf(t, "default-deny", denyAll)
+	return again(t, 100*time.Millisecond, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		var running sync.WaitGroup
+		for range 4 {
+			running.Go(func() { _, _ = policies.Create(ctx, denied, metav1.CreateOptions{}) })
+		}
+		running.Wait()
+	})
+}
+
+// ask sends a body to a replica as often as it can, and wants no answer.
+func (m *monitored) ask(t *testing.T, r *monitoredReplica, query, body string) (stop func()) {
+	t.Helper()
+	trust, err := m.balancer.trust(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := clientOf(trust)
+	t.Cleanup(client.CloseIdleConnections)
+	return again(t, 50*time.Millisecond, func(ctx context.Context) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+r.webhook+webhook.Path+query, strings.NewReader(body))
+		if err != nil {
+			return
+		}
+		req.Header.Set("Content-Type", "application/json")
+		if resp, err := client.Do(req); err == nil {
+			resp.Body.Close()
+		}
+	})
+}
+
+// overload asks for a judgement of a policy so large that no guardrail ends in the time that is given.
+func (m *monitored) overload(t *testing.T, r *monitoredReplica) (stop func()) {
+	t.Helper()
+	object, err := yaml.YAMLToJSON([]byte(largePolicy(9000, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := review(strings.Replace(aboutPolicies("CREATE"), `"x"`, `"large"`, 1) + `,"object":` + string(object))
+	var stops []func()
+	for range 3 {
+		stops = append(stops, m.ask(t, r, "?timeout=51ms", body))
+	}
+	return func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}
