@@ -37,7 +37,7 @@
     const again = focused && document.getElementById(focused.id);
     if (again) {
       again.querySelector('summary').focus({ preventScroll: true });
-      scrollBy(0, again.getBoundingClientRect().top - top);
+      scrollBy({ top: again.getBoundingClientRect().top - top, behavior: 'instant' });
     }
   }
 
