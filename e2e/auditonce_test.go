@@ -8,8 +8,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// auditReport is what the test reads of an audit's JSON.
-type auditReport struct {
+// auditOnce is what the test reads of an audit's JSON.
+type auditOnce struct {
 	Namespaces []struct {
 		Name        string
 		DefaultDeny struct{ Ingress, Egress bool }
@@ -65,7 +65,7 @@ func (s *suite) testAuditOnce(t *testing.T) {
 // checkAudit compares the JSON of an audit of the namespace with what was stored there.
 func (s *suite) checkAudit(t *testing.T, namespace, text string) {
 	t.Helper()
-	var r auditReport
+	var r auditOnce
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatalf("%v:\n%s", err, text)
 	}

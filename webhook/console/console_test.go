@@ -243,12 +243,12 @@ func TestHostile(t *testing.T) {
 	for _, hostile := range []string{`<script>alert(1)</script>`, `" autofocus onfocus="x`, "\u202egnorw", "\x1b[31m\x00", "</details></section>", "../../x?y#z"} {
 		r := denials.Record{
 			Last: noon, Time: noon, Count: 1, UID: hostile, User: hostile, Operation: hostile, Resource: hostile, Namespace: hostile, Name: hostile,
-			Replica: hostile, Decision: denials.Denied, Findings: []denials.Finding{{hostile, hostile, hostile, hostile, true}},
+			Replica: hostile, Decision: denials.Denied, Findings: []denials.Finding{{Guardrail: hostile, Action: hostile, Field: hostile, Detail: hostile, WouldDeny: true}},
 			Cut: []denials.Flow{{From: hostile, To: hostile, Port: hostile}}, Opened: []denials.Flow{{From: hostile, To: hostile, Port: hostile}},
 		}
 		plain := r
 		plain.UID, plain.User, plain.Operation, plain.Resource, plain.Namespace, plain.Name, plain.Replica = "x", "x", "x", "x", "x", "x", "x"
-		plain.Findings = []denials.Finding{{"x", "x", "x", "x", true}}
+		plain.Findings = []denials.Finding{{Guardrail: "x", Action: "x", Field: "x", Detail: "x", WouldDeny: true}}
 		plain.Cut, plain.Opened = []denials.Flow{{From: "x", To: "x", Port: "x"}}, []denials.Flow{{From: "x", To: "x", Port: "x"}}
 		_, want, _ := get(t, (&site{records: []denials.Record{plain}}).handler(t), "/")
 		h := (&site{records: []denials.Record{r}, sources: Sources{Known: 1, Problem: hostile}}).handler(t)
