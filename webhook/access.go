@@ -125,6 +125,11 @@ func DenialsRights() []Right {
 	}
 }
 
+// EventRights are what Events need, in every namespace that changes are made in.
+func EventRights() []Right {
+	return []Right{{Verb: "create", Group: "events.k8s.io", Resource: "events"}, {Verb: "patch", Group: "events.k8s.io", Resource: "events"}}
+}
+
 // CertManagerRights are what telling cert-manager's reasons needs, all in Bulkhead's own namespace: its Certificate and the
 // requests that are made for it, whose names cert-manager chooses. Whether the API servers trust a new certificate is read
 // from the webhook configuration. None of them stops Bulkhead from starting: they are not needed to serve.

@@ -15,6 +15,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/webhook/denials"
+	"github.com/bulkhead-dev/bulkhead/webhook/events"
 )
 
 // Handler answers admission reviews. It implements controller-runtime's admission.Handler.
@@ -28,7 +29,8 @@ type Handler struct {
 	logger     *slog.Logger
 	namespace  string // Bulkhead's own
 	env        *environment
-	denied     *recorder // nil where nothing is kept
+	denied     *recorder      // nil where nothing is kept
+	events     *events.Writer // nil where none are made
 }
 
 // HandlerOptions say what a Handler works with.
@@ -45,6 +47,8 @@ type HandlerOptions struct {
 	Namespace string
 	// Denials keeps the decisions that found violations; nil keeps none.
 	Denials *denials.Ring
+	// Events takes what Events are made of; nil makes none, whatever the config says.
+	Events *events.Writer
 }
 
 // NewHandler makes a Handler.
@@ -52,7 +56,7 @@ func NewHandler(o HandlerOptions) *Handler {
 	o.Metrics.expect(o.Guardrails)
 	return &Handler{
 		guardrails: o.Guardrails, config: o.Config, snapshot: o.Snapshot, live: o.Live, recent: newRecent(),
-		metrics: o.Metrics, logger: o.Logger, namespace: o.Namespace, denied: newRecorder(o.Denials),
+		metrics: o.Metrics, logger: o.Logger, namespace: o.Namespace, denied: newRecorder(o.Denials), events: o.Events,
 		env: &environment{budget: guardrailBudget, observe: o.Metrics.guardrail, overruns: newOverruns(o.Metrics.overruns)},
 	}
 }

@@ -23,6 +23,7 @@ type Metrics struct {
 	violations    *prometheus.CounterVec
 	inNamespace   *prometheus.CounterVec
 	wouldDeny     *prometheus.CounterVec
+	events        *prometheus.CounterVec
 	exemptions    *prometheus.CounterVec
 	failures      *prometheus.CounterVec
 	overruns      prometheus.Gauge
@@ -62,6 +63,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			"Violations by namespace; empty unless metrics.namespaceLabel is set in the config.", "namespace", "guardrail", "action"),
 		wouldDeny: counter("would_deny_total",
 			"Requests that a guardrail did not deny and would have denied if its action were Deny; dry runs do not count.", "guardrail"),
+		events: counter("events_total",
+			"Events that the config asks for: sent, aggregated in one that is there, dropped over the bounds, or failed.", "result"),
 		exemptions: counter("exemptions_total", "Requests that were not judged, by why.", "reason"),
 		failures: counter("guardrail_failures_total", "Guardrails that panicked or did not finish in time; the log says which.",
 			"guardrail"),
@@ -236,6 +239,9 @@ func (m *Metrics) found(d *policy.Decision) {
 		m.violations.WithLabelValues(d.Findings[i].Guardrail, string(d.Findings[i].Action)).Inc()
 	}
 }
+
+// Event counts what became of an Event.
+func (m *Metrics) Event(result string) { m.events.WithLabelValues(result).Inc() }
 
 // expect makes a series at zero for each guardrail that could ever deny, so that what would have been denied for the first time
 // is an increase.

@@ -43,6 +43,7 @@ func (h *Handler) report(ctx context.Context, r *review, v *verdict, took time.D
 	h.metrics.decided(resource, operation, v.decision, r.dryRun())
 	h.reportFailures(ctx, r, &v.policy)
 	h.denied.record(time.Now(), r, v)
+	h.announce(r, v)
 	if !r.dryRun() {
 		if v.decision == decisionExempt {
 			h.metrics.exemptions.WithLabelValues(v.reason).Inc()

@@ -136,9 +136,10 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	writer := newEvents(client, file, m, logger)
 	handler := webhook.NewHandler(webhook.HandlerOptions{
 		Guardrails: all, Config: file.Current, Snapshot: store.Snapshot, Live: webhook.NewLive(client), Metrics: m,
-		Logger: logger, Namespace: o.namespace, Denials: ring,
+		Logger: logger, Namespace: o.namespace, Denials: ring, Events: writer,
 	})
 	// The server in front recovers panics itself: controller-runtime would answer them as denials.
 	// Each request would otherwise get a logger with fields of its own, which costs more than most decisions and is
@@ -186,7 +187,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	logger.Info("starting", "version", webhook.Version(), "webhook", server.Addr().String(), "probes", probes.Addr().String(), "guardrails", len(all))
 	return runAll(ctx, logger, parts{
 		client, store, file, certificate, registration, server, webhook.ProbeListener(probes), webhook.Probes(checks, unsecured(registry, secured)),
-		secured, metricsOnly(registry), readers,
+		secured, metricsOnly(registry), readers, writer,
 	})
 }
 

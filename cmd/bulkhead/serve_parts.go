@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,8 +17,10 @@ import (
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/bulkhead-dev/bulkhead/policy/config"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 	"github.com/bulkhead-dev/bulkhead/webhook/certs"
+	"github.com/bulkhead-dev/bulkhead/webhook/events"
 )
 
 func newLogger(level string) (*slog.Logger, error) {
@@ -75,6 +78,15 @@ func newRegistrationWatch(o serveOptions, client kubernetes.Interface, certifica
 	w := webhook.NewRegistrationWatch(client, o.configuration, o.namespace, certificate.GetCertificate, logger)
 	registry.MustRegister(w)
 	return w
+}
+
+// newEvents makes the writer of Events. It writes what the config of the moment asks for.
+func newEvents(client kubernetes.Interface, file *webhook.ConfigFile, m *webhook.Metrics, logger *slog.Logger) *events.Writer {
+	instance := envOr("HOSTNAME", "bulkhead")
+	return events.New(events.Options{
+		Client: client.EventsV1(), Config: func() config.EventsConfig { return file.Current().Events }, Instance: instance,
+		Count: m.Event, Logger: logger, Now: time.Now,
+	})
 }
 
 func newCertificate(o serveOptions, client kubernetes.Interface, m *webhook.Metrics, logger *slog.Logger) (certificateSource, error) {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/bulkhead-dev/bulkhead/webhook"
+	"github.com/bulkhead-dev/bulkhead/webhook/events"
 )
 
 // parts are what runs until SIGTERM.
@@ -29,6 +30,7 @@ type parts struct {
 	secured net.Listener
 	metrics http.Handler
 	readers *denialsServer // nil where nobody may ask for denials
+	events  *events.Writer
 }
 
 // runAll runs everything until ctx ends. The server drains first; what feeds it goes on until it has answered all.
@@ -44,6 +46,7 @@ func runAll(ctx context.Context, logger *slog.Logger, p parts) error {
 	if p.registration != nil {
 		group.Go(func() error { p.registration.Run(groupCtx); return nil })
 	}
+	group.Go(func() error { p.events.Run(groupCtx); return nil })
 	if p.readers != nil {
 		group.Go(func() error { return p.readers.run(groupCtx) })
 	}

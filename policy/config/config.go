@@ -68,6 +68,10 @@ type Config struct {
 	// What the metrics tell.
 	Metrics MetricsConfig `json:"metrics"`
 
+	// The Events that Bulkhead makes of its decisions, in the namespace of the
+	// change. The right to write them has to be granted.
+	Events EventsConfig `json:"events"`
+
 	// Action and parameters by guardrail. A guardrail that is not listed keeps
 	// its own defaults.
 	Guardrails map[string]GuardrailConfig `json:"guardrails"`

@@ -104,6 +104,7 @@ network:
   podRanges: [10.244.0.0/16, "fd00:10:244::/56"]
   serviceRanges: [10.96.0.0/12]
 metrics: {namespaceLabel: true}
+events: {decisions: [Denied, Warned], perMinute: 12}
 guardrails:
   dns-cut: {action: Off}
   dns-tcp:
@@ -143,6 +144,7 @@ guardrails:
 			ServiceRanges: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")},
 		},
 		Metrics: MetricsConfig{NamespaceLabel: true},
+		Events:  EventsConfig{Decisions: []string{EventDenied, EventWarned}, PerMinute: 12},
 		Guardrails: map[string]GuardrailConfig{
 			"dns-cut":       {Action: Off},
 			"dns-tcp":       {Action: Warn},

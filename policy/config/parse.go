@@ -62,6 +62,7 @@ func defaults(specs []Spec) *Config {
 		MaximumAction: Warn,
 		ErrorAction:   Audit,
 		DocsURL:       DefaultDocsURL,
+		Events:        EventsConfig{Decisions: []string{}, PerMinute: defaultEventsPerMinute},
 		Guardrails:    make(map[string]GuardrailConfig, len(specs)),
 	}
 	for _, spec := range specs {

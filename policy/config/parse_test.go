@@ -44,8 +44,8 @@ func TestParseErrors(t *testing.T) {
 		{name: "unknown field, near", text: "maximumActoin: Deny", want: []string{`line 3: maximumActoin: "maximumActoin" is not a field here; did you mean "maximumAction"?`}},
 		{name: "unknown field, case", text: "docsUrl: x", want: []string{`line 3: docsUrl: "docsUrl" is not a field here; did you mean "docsURL"?`}},
 		{name: "unknown field, far", text: "exempt: {workloads: []}", want: []string{`line 3: exempt.workloads: "workloads" is not a field here; known here: namespaces, users, groups`}},
-		{name: "unexported field", text: "settings: {}", want: []string{`line 3: settings: "settings" is not a field here; known here: apiVersion, kind, maximumAction, errorAction, docsURL, discloseOtherNamespaces, exempt, resolver, network, metrics, guardrails`}},
-		{name: "unknown field with control characters", text: `"a\u001b[31m\u202e": 1`, want: []string{`line 3: ["a\x1b[31m\u202e"]: "a\x1b[31m\u202e" is not a field here; known here: apiVersion, kind, maximumAction, errorAction, docsURL, discloseOtherNamespaces, exempt, resolver, network, metrics, guardrails`}},
+		{name: "unexported field", text: "settings: {}", want: []string{`line 3: settings: "settings" is not a field here; known here: apiVersion, kind, maximumAction, errorAction, docsURL, discloseOtherNamespaces, exempt, resolver, network, metrics, events, guardrails`}},
+		{name: "unknown field with control characters", text: `"a\u001b[31m\u202e": 1`, want: []string{`line 3: ["a\x1b[31m\u202e"]: "a\x1b[31m\u202e" is not a field here; known here: apiVersion, kind, maximumAction, errorAction, docsURL, discloseOtherNamespaces, exempt, resolver, network, metrics, events, guardrails`}},
 		{name: "duplicate key", text: "metrics: {}\nmaximumAction: Deny\nmetrics: {}", want: []string{`line 5: metrics: the key "metrics" is already on line 3; keep one of them`}},
 		{name: "duplicate guardrail", text: "guardrails:\n  dns-cut: {}\n  dns-cut: {action: Off}", want: []string{`line 5: guardrails.dns-cut: the key "dns-cut" is already on line 4; keep one of them`}},
 		{name: "key that is no string", text: "exempt: {1: a}\n? [x]\n: y", want: []string{
@@ -144,6 +144,19 @@ func TestParseErrors(t *testing.T) {
 			`line 4: exempt.namespaces[4]: "" names nothing; remove it`,
 			`line 5: exempt.users[0]: " alice" has spaces around it or characters that are not printable; list exact names`,
 			`line 5: exempt.users[1]: "bob\u202e" has spaces around it or characters that are not printable; list exact names`,
+		}},
+
+		// Events.
+		{name: "events", text: "events:\n  decisions: [Denied, denied, Denied, Audited, 1]\n  perMinute: 0", want: []string{
+			`line 4: events.decisions[1]: "denied" is not a decision that Events are made of; did you mean "Denied"?`,
+			`line 4: events.decisions[2]: "Denied" is already entry 0; keep one of them`,
+			`line 4: events.decisions[3]: "Audited" is not a decision that Events are made of; known here: Denied, Warned`,
+			`line 4: events.decisions[4]: must be a string, but is the number 1; put it in quotes`,
+			`line 5: events.perMinute: 0 is out of range; write a number from 1 to 600; to make no Events, leave decisions empty`,
+		}},
+		{name: "too many events", text: "events: {perMinute: 601, perminute: 1}", want: []string{
+			`line 3: events.perMinute: 601 is out of range; write a number from 1 to 600`,
+			`line 3: events.perminute: "perminute" is not a field here; did you mean "perMinute"?`,
 		}},
 
 		// Resolver.

@@ -27,6 +27,7 @@ func (d *decoder) validate(c *Config) {
 	d.exempt(c.Exempt)
 	d.resolver(c.Resolver)
 	d.network(c.Network)
+	d.events(c.Events)
 	for _, spec := range d.specs {
 		validator, ok := c.Guardrails[spec.Slug].Parameters.(ParameterValidator)
 		if !ok {

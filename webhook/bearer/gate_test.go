@@ -51,7 +51,7 @@ func newGate(may ...string) (*Gate, *cluster, *time.Time) {
 }
 
 func check(g *Gate, authorization string) (string, error) {
-	r := httptest.NewRequest("GET", "/denials", nil)
+	r := httptest.NewRequest(http.MethodGet, "/denials", nil)
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
