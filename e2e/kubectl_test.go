@@ -133,8 +133,14 @@ const patience = time.Minute
 // server and the replicas milliseconds, and then less often.
 func eventually(t *testing.T, what string, condition func(ctx context.Context) error) {
 	t.Helper()
+	eventuallyWithin(t, patience, what, condition)
+}
+
+// eventuallyWithin waits for a condition that takes its time.
+func eventuallyWithin(t *testing.T, limit time.Duration, what string, condition func(ctx context.Context) error) {
+	t.Helper()
 	var last error
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	pauses := wait.Backoff{Duration: 3 * time.Millisecond, Factor: 1.5, Steps: math.MaxInt, Cap: 25 * time.Millisecond}.DelayFunc()
 	err := pauses.Until(ctx, true, true, func(ctx context.Context) (bool, error) {

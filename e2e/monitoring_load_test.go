@@ -137,17 +137,19 @@ func (m *monitored) ask(t *testing.T, r *monitoredReplica, query, body string) (
 	})
 }
 
-// overload asks for a judgement of a policy so large that no guardrail ends in the time that is given.
+// overload asks for a judgement of a policy with so many exceptions that guardrails take longer over it than they may.
 func (m *monitored) overload(t *testing.T, r *monitoredReplica) (stop func()) {
 	t.Helper()
-	object, err := yaml.YAMLToJSON([]byte(largePolicy(9000, 0)))
-	if err != nil {
-		t.Fatal(err)
+	var from []string
+	for i := range 20_000 {
+		block := fmt.Sprintf("10.%d.%d", i/256, i%256)
+		from = append(from, fmt.Sprintf(`{"ipBlock":{"cidr":"%s.0/24","except":["%s.8/32"]}}`, block, block))
 	}
-	body := review(strings.Replace(aboutPolicies("CREATE"), `"x"`, `"large"`, 1) + `,"object":` + string(object))
+	object := policyWith("", `"podSelector":{},"policyTypes":["Ingress"],"ingress":[{"from":[`+strings.Join(from, ",")+`]}]`)
+	body := review(strings.ReplaceAll(aboutPolicies("CREATE")+`,"object":`+object, `"namespace":"default"`, `"namespace":"`+m.denying+`"`))
 	var stops []func()
-	for range 3 {
-		stops = append(stops, m.ask(t, r, "?timeout=51ms", body))
+	for range 2 {
+		stops = append(stops, m.ask(t, r, "?timeout=3s", body))
 	}
 	return func() {
 		for _, stop := range stops {

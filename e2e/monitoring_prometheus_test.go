@@ -203,7 +203,7 @@ func (p *prometheus) awaitQuiet(t *testing.T, alerts ...string) {
 
 func (p *prometheus) await(t *testing.T, what string, alerts []string, is func(name string) bool) {
 	t.Helper()
-	eventually(t, "alerts "+what, func(context.Context) error {
+	eventuallyWithin(t, 3*time.Minute, "alerts "+what, func(context.Context) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		var open []string

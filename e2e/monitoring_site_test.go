@@ -70,7 +70,11 @@ func newMonitored(t *testing.T) *monitored {
 	}
 	m.namespace, m.denying = m.newNamespace(t), m.newNamespace(t)
 	m.given(t, m.namespace, deployment("api", 2, "app: api"))
-	m.given(t, m.denying, deployment("web", 2, "app: web"))
+	var workloads []string
+	for i := range 12 { // so many that a large policy takes guardrails long
+		workloads = append(workloads, deployment(fmt.Sprintf("web-%d", i), 1, fmt.Sprintf("app: web-%d", i)))
+	}
+	m.given(t, m.denying, workloads...)
 	var urls []string
 	for i := range m.pair {
 		m.pair[i] = m.newReplica(t, m.identity)

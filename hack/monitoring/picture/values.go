@@ -1,0 +1,121 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// line is one series with its legend.
+type line struct {
+	name   string
+	points []point
+}
+
+type point struct{ at, value float64 }
+
+// last is the value at the end; ok is false where there is none.
+func (l *line) last() (float64, bool) {
+	if len(l.points) == 0 {
+		return 0, false
+	}
+	return l.points[len(l.points)-1].value, true
+}
+
+var placeholder = regexp.MustCompile(`\{\{(\w+)\}\}`)
+
+// linesOf gives the series of all queries of a panel, by name.
+func linesOf(s *shown) []line {
+	var out []line
+	for i, result := range s.Results {
+		for _, r := range result {
+			l := line{name: placeholder.ReplaceAllStringFunc(s.Panel.Queries[i].Legend, func(found string) string {
+				return r.Metric[strings.Trim(found, "{}")]
+			})}
+			for _, v := range r.Values {
+				at, _ := v[0].(float64)
+				text, _ := v[1].(string)
+				if value, err := strconv.ParseFloat(text, 64); err == nil && !math.IsNaN(value) && !math.IsInf(value, 0) {
+					l.points = append(l.points, point{at, value})
+				}
+			}
+			if len(l.points) > 0 {
+				out = append(out, l)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b line) int { return cmp.Compare(a.name, b.name) })
+	return out
+}
+
+// format writes a value in a unit of Grafana's.
+func format(v float64, unit string) string {
+	switch unit {
+	case "percentunit":
+		return trim(v*100, 0) + "%"
+	case "bytes":
+		return trim(v/(1<<20), 0) + " MiB"
+	case "reqps":
+		return trim(v, 1) + "/s"
+	case "s":
+		return duration(v)
+	}
+	if v != math.Trunc(v) {
+		return trim(v, 2)
+	}
+	return trim(v, 0)
+}
+
+func trim(v float64, digits int) string { return strconv.FormatFloat(v, 'f', digits, 64) }
+
+func duration(v float64) string {
+	for _, unit := range []struct {
+		name    string
+		seconds float64
+	}{{"days", 86400}, {"hours", 3600}, {"min", 60}, {"s", 1}, {"ms", 1e-3}} {
+		if math.Abs(v) >= unit.seconds {
+			return fmt.Sprintf("%.3g %s", v/unit.seconds, unit.name)
+		}
+	}
+	return fmt.Sprintf("%.2g µs", v*1e6)
+}
+
+// cells joins the results of a table by their labels: the names of the labels, and for each line the labels and a value a query.
+func cells(s *shown) (labels []string, rows [][]string) {
+	type key string
+	has := map[string]bool{}
+	values := map[key][]string{}
+	of := map[key]map[string]string{}
+	for i, result := range s.Results {
+		for _, r := range result {
+			if len(r.Values) == 0 {
+				continue
+			}
+			k := key(fmt.Sprint(r.Metric))
+			for name := range r.Metric {
+				has[name] = true
+			}
+			if values[k] == nil {
+				values[k], of[k] = make([]string, len(s.Results)), r.Metric
+			}
+			text, _ := r.Values[len(r.Values)-1][1].(string)
+			if v, err := strconv.ParseFloat(text, 64); err == nil {
+				values[k][i] = format(v, s.Panel.Unit)
+			}
+		}
+	}
+	labels = slices.Sorted(maps.Keys(has))
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		var row []string
+		for _, name := range labels {
+			row = append(row, of[k][name])
+		}
+		rows = append(rows, append(row, values[k]...))
+	}
+	return labels, rows
+}
