@@ -17,7 +17,7 @@ func colour(i int) string { return colours[i%len(colours)] }
 func stat(p *board.Panel, lines []line) template.HTML {
 	text, shade := "none", "#24292e"
 	if len(lines) > 0 {
-		v, _ := lines[0].last()
+		v := lines[0].last()
 		text = format(v, p.Unit)
 		if word, has := p.Words[text]; has {
 			text = word
@@ -44,12 +44,11 @@ func judged(p *board.Panel, v float64) string {
 func bars(p *board.Panel, lines []line) template.HTML {
 	most := 0.0
 	for i := range lines {
-		v, _ := lines[i].last()
-		most = math.Max(most, v)
+		most = math.Max(most, lines[i].last())
 	}
 	var b strings.Builder
 	for i := range lines {
-		v, _ := lines[i].last()
+		v := lines[i].last()
 		fmt.Fprintf(&b, `<div class="bar"><span>%s</span><span><b style="width:%.0f%%"></b></span><span>%s</span></div>`,
 			template.HTMLEscapeString(lines[i].name), 100*v/math.Max(most, 1e-9), format(v, p.Unit))
 	}

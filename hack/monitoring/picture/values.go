@@ -19,13 +19,8 @@ type line struct {
 
 type point struct{ at, value float64 }
 
-// last is the value at the end; ok is false where there is none.
-func (l *line) last() (float64, bool) {
-	if len(l.points) == 0 {
-		return 0, false
-	}
-	return l.points[len(l.points)-1].value, true
-}
+// last is the value at the end; there is at least one.
+func (l *line) last() float64 { return l.points[len(l.points)-1].value }
 
 var placeholder = regexp.MustCompile(`\{\{(\w+)\}\}`)
 
