@@ -43,8 +43,8 @@ type monitoredReplica struct {
 	running bool
 }
 
-// monitoredConfig judges, and has series by namespace.
-const monitoredConfig = baseConfig + "metrics: {namespaceLabel: true}\n"
+// monitoredConfig judges, has series by namespace, and asks for Events, which the roles of deploy/install.yaml do not grant.
+const monitoredConfig = baseConfig + "metrics: {namespaceLabel: true}\nevents: {decisions: [Denied], perMinute: 600}\n"
 
 func newMonitored(t *testing.T) *monitored {
 	t.Helper()

@@ -62,7 +62,7 @@ func (m *monitored) testFaults(t *testing.T) {
 	stops := []func(){m.flood(t), m.ask(t, a, "", "nothing"), m.overload(t, a)}
 	m.prometheus.awaitFiring(t, "BulkheadAuditReportsFail")
 	m.audit.kill()
-	m.prometheus.awaitFiring(t, "BulkheadErrors", "BulkheadDenialSpike", "BulkheadGuardrailFails", "BulkheadGuardrailOverruns", "BulkheadSlow",
+	m.prometheus.awaitFiring(t, "BulkheadEventsLost", "BulkheadErrors", "BulkheadDenialSpike", "BulkheadGuardrailFails", "BulkheadGuardrailOverruns", "BulkheadSlow",
 		"BulkheadCallsSlow", "BulkheadConfirmationsFail", "BulkheadRegistrationBroken", "BulkheadConfigRejected",
 		"BulkheadCertificateExpires", "BulkheadCertificateExpiresSoon", "BulkheadCertificateNotIssued")
 	for _, stop := range stops {
@@ -82,6 +82,7 @@ func (m *monitored) testFaults(t *testing.T) {
 	}
 	a.write(t, a.options.Config, monitoredConfig)
 	m.installReports(t)
+	m.grantEvents(t)
 	m.audit.start(t, m.binary)
 	m.issue(t)
 	m.prometheus.awaitQuiet(t, m.names()...)
@@ -134,6 +135,19 @@ func (m *monitored) names() []string {
 		out = append(out, a.Name)
 	}
 	return out
+}
+
+// grantEvents gives the right to write Events that the config needs.
+func (m *monitored) grantEvents(t *testing.T) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"create", "clusterrole", "events", "--verb=create,patch", "--resource=events.events.k8s.io"},
+		{"create", "clusterrolebinding", "events", "--clusterrole=events", "--serviceaccount=" + replica.Namespace + ":" + replica.ServiceAccount},
+	} {
+		if a := m.kubectl(t, author, "", args...); !a.ok {
+			t.Fatal(a.text())
+		}
+	}
 }
 
 // installReports installs the kinds of OpenReports, as their module has them.

@@ -123,6 +123,11 @@ func alertsOfJudging() []Alert {
 			"Denials cannot be confirmed",
 			"{{ $value | humanize }} denials of the last 15 minutes stood without a second look, because Bulkhead could not read from the API server in time.",
 		},
+		{
+			"BulkheadEventsLost", warning, happened("result", `bulkhead_events_total{result=~"dropped|failed"}`, "15m"), "%5m%",
+			"Events of decisions are lost",
+			"{{ $value | humanize }} Events of the last 15 minutes were {{ $labels.result }}. Decisions, log and metrics are not touched.",
+		},
 	}
 }
 

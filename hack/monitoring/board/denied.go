@@ -95,15 +95,21 @@ func deniedGuardrails() []Panel {
 func deniedBesides() []Panel {
 	return []Panel{
 		{
-			Title: "Exemptions", Kind: Lines, Stacked: true, Axis: "requests a minute", Width: 12, Height: 8,
+			Title: "Exemptions", Kind: Lines, Stacked: true, Axis: "requests a minute", Width: 8, Height: 8,
 			Description: "Requests that were not judged, by why. config-... are exemptions of Bulkhead's config, the others are Kubernetes' own " +
 				"components. Much more of config-user or config-group than usual may be somebody who goes round the guardrails.",
 			Queries: []Query{{`sum by (reason) (rate(bulkhead_exemptions_total[$__rate_interval])) * 60`, "{{reason}}"}},
 		},
 		{
-			Title: "Dry runs", Kind: Lines, Stacked: true, Axis: "requests a minute", Width: 12, Height: 8,
+			Title: "Dry runs", Kind: Lines, Stacked: true, Axis: "requests a minute", Width: 8, Height: 8,
 			Description: "Requests that were to change nothing, such as kubectl diff or apply --dry-run=server, by what was decided. They are in no other panel.",
 			Queries:     []Query{{`sum by (decision) (rate(bulkhead_decisions_total{decision!="skipped",dry_run="true"}[$__rate_interval])) * 60`, "{{decision}}"}},
+		},
+		{
+			Title: "Events", Kind: Lines, Stacked: true, Axis: "events a minute", Width: 8, Height: 8, Runbook: "BulkheadEventsLost",
+			Description: "Events of decisions in the namespaces concerned, by what became of them; aggregated ones were counted in an Event that is there. " +
+				"Empty unless events.decisions in Bulkhead's config names any.",
+			Queries: []Query{{`sum by (result) (rate(bulkhead_events_total[$__rate_interval])) * 60`, "{{result}}"}},
 		},
 	}
 }
