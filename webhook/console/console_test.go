@@ -28,7 +28,6 @@ type site struct {
 	auth    bool
 	client  kubernetes.Interface
 	now     time.Time
-	host    string
 }
 
 func (s *site) handler(t *testing.T) http.Handler {

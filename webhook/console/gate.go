@@ -2,135 +2,35 @@ package console
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"github.com/bulkhead-dev/bulkhead/webhook/bearer"
 )
 
 // Path is what whoever uses the console has to have the right to get: a path of the API server's authorizers that no API serves.
 // Source: RBAC's nonResourceURLs.
 const Path = "/console"
 
-const (
-	// trustFor is how long an answer of the API server about a token holds: a right that is taken away ends in that time.
-	trustFor = 10 * time.Second
-	// maxAnswers bounds the answers that are held.
-	maxAnswers = 1000
-	// askWithin bounds one question to the API server.
-	askWithin = 10 * time.Second
-	// questions bounds those that are asked at a time.
-	questions = 4
-)
+// askWithin bounds one question to the API server or to a replica.
+const askWithin = 10 * time.Second
 
-// gate decides who comes in.
+// gate decides who comes in: by a token in each request, or by the session that one has begun.
 type gate struct {
-	o        Options
-	asking   chan struct{}
-	sessions sessions
-
-	mu      sync.Mutex
-	answers map[[sha256.Size]byte]answer
+	*bearer.Gate // nil where nobody signs in
+	sessions     sessions
 }
-
-// answer is what the API server said about a token.
-type answer struct {
-	user string
-	err  error
-	at   time.Time
-}
-
-// refusal is an answer to whoever is not let in.
-type refusal struct {
-	status int
-	text   string
-}
-
-func (r *refusal) Error() string { return r.text }
 
 func newGate(o Options) *gate {
-	return &gate{o: o, asking: make(chan struct{}, questions), answers: map[[sha256.Size]byte]answer{}, sessions: newSessions(o.Now)}
-}
-
-// check gives the name of the user to whom a token belongs and who may use the console; otherwise a refusal.
-func (g *gate) check(ctx context.Context, token string) (user string, err error) {
-	key := sha256.Sum256([]byte(token))
-	g.mu.Lock()
-	known, found := g.answers[key]
-	g.mu.Unlock()
-	if found && g.o.Now().Sub(known.at) < trustFor {
-		return known.user, known.err
+	g := &gate{sessions: newSessions(o.Now)}
+	if o.Auth {
+		g.Gate = bearer.New(o.Client, Path)
 	}
-	select {
-	case g.asking <- struct{}{}:
-		defer func() { <-g.asking }()
-	case <-ctx.Done():
-		return "", &refusal{http.StatusServiceUnavailable, "The API server is asked about too many tokens at a time. Try again in a second."}
-	}
-	user, err = g.ask(ctx, token)
-	var r *refusal
-	if err == nil || errors.As(err, &r) && r.status != http.StatusServiceUnavailable {
-		g.remember(key, answer{user, err, g.o.Now()})
-	}
-	return user, err
-}
-
-func (g *gate) remember(key [sha256.Size]byte, a answer) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.answers) >= maxAnswers {
-		clear(g.answers)
-	}
-	g.answers[key] = a
-}
-
-// ask asks the API server who the token's user is, and whether they may use the console.
-func (g *gate) ask(ctx context.Context, token string) (user string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	review, err := g.o.Client.AuthenticationV1().TokenReviews().Create(ctx, &authenticationv1.TokenReview{
-		Spec: authenticationv1.TokenReviewSpec{Token: token},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return "", g.unable(err)
-	}
-	if !review.Status.Authenticated {
-		return "", &refusal{http.StatusUnauthorized, "The API server does not accept this token. It may have expired; get a new one."}
-	}
-	who := review.Status.User
-	extra := make(map[string]authorizationv1.ExtraValue, len(who.Extra))
-	for k, v := range who.Extra {
-		extra[k] = authorizationv1.ExtraValue(v)
-	}
-	access, err := g.o.Client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
-		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: who.Username, Groups: who.Groups, UID: who.UID, Extra: extra,
-			NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: Path, Verb: "get"},
-		},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return "", g.unable(err)
-	}
-	if !access.Status.Allowed {
-		return "", &refusal{http.StatusForbidden, fmt.Sprintf(
-			"%s may not use the console: the right to get the non-resource URL %s is missing. Bind a ClusterRole that has it to this user.",
-			who.Username, Path)}
-	}
-	return who.Username, nil
-}
-
-func (g *gate) unable(err error) error {
-	g.o.Logger.Warn("the console cannot ask the API server who somebody is", "error", err.Error())
-	return &refusal{http.StatusServiceUnavailable, "The API server could not be asked who this is. Try again; the log of the audit says why."}
+	return g
 }
 
 // userKey is where a request's context holds the user.
@@ -152,12 +52,12 @@ func (c *Console) inside(page http.HandlerFunc) http.Handler {
 			c.toSignIn(w, r, session)
 			return
 		}
-		user, err := c.gate.check(r.Context(), token)
-		var no *refusal
+		user, err := c.gate.CheckToken(r.Context(), token)
+		var no *bearer.Refusal
 		switch {
 		case err == nil:
 			page(w, r.WithContext(context.WithValue(r.Context(), userKey{}, user)))
-		case errors.As(err, &no) && no.status == http.StatusUnauthorized && session:
+		case errors.As(err, &no) && no.Status == http.StatusUnauthorized && session:
 			c.toSignIn(w, r, true)
 		default:
 			c.refuse(w, r, err)
@@ -191,14 +91,35 @@ func (c *Console) toSignIn(w http.ResponseWriter, r *http.Request, expired bool)
 }
 
 func (c *Console) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	no := &refusal{http.StatusInternalServerError, err.Error()}
-	errors.As(err, &no)
-	if no.status == http.StatusUnauthorized {
+	status, title := statusOf(err)
+	switch status {
+	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="bulkhead"`)
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
 	}
-	c.problem(w, r, no.status, map[int]string{
-		http.StatusUnauthorized: "Not signed in", http.StatusForbidden: "Not allowed", http.StatusServiceUnavailable: "Not possible right now",
-	}[no.status], no.text)
+	c.problem(w, r, status, title, sentence(err.Error()))
+}
+
+// statusOf gives the status and the title of a page that says why somebody does not come in.
+func statusOf(err error) (status int, title string) {
+	status = http.StatusServiceUnavailable
+	if no := (*bearer.Refusal)(nil); errors.As(err, &no) {
+		status = no.Status
+	}
+	title = map[int]string{http.StatusUnauthorized: "Not signed in", http.StatusForbidden: "Not allowed"}[status]
+	if title == "" {
+		title = "Not possible right now"
+	}
+	return status, title
+}
+
+// sentence makes an error's text one.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:] + "."
 }
 
 // local refuses requests to names that are not loopback's where nobody has to sign in: another site's name may lead here, and

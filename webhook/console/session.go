@@ -102,12 +102,9 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		c.showSignIn(w, r, http.StatusUnprocessableEntity, "Paste a token.", next)
 		return
 	}
-	if _, err := c.gate.check(r.Context(), token); err != nil {
-		status := http.StatusInternalServerError
-		if no, is := err.(*refusal); is { //nolint:errorlint // check gives it bare
-			status = no.status
-		}
-		c.showSignIn(w, r, status, err.Error(), next)
+	if _, err := c.gate.CheckToken(r.Context(), token); err != nil {
+		status, _ := statusOf(err)
+		c.showSignIn(w, r, status, sentence(err.Error()), next)
 		return
 	}
 	http.SetCookie(w, &http.Cookie{
