@@ -28,7 +28,7 @@ const (
 	Source = "bulkhead"
 	// MaxResults is how many results a report holds.
 	MaxResults = 500
-	// ManagedByLabel, with ManagedBy, is on every report.
+	// ManagedByLabel is on every report, with the value ManagedBy.
 	ManagedByLabel = "app.kubernetes.io/managed-by"
 	// ManagedBy is the value of ManagedByLabel.
 	ManagedBy = "bulkhead"
