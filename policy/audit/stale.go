@@ -19,7 +19,11 @@ func Stale(before, after *cluster.Snapshot, o *Options) []string {
 	if before == after {
 		return nil
 	}
-	x := staleness{before: before, after: after, seeks: o.seeks(), stale: map[string]bool{}}
+	x := staleness{before: before, after: after, stale: map[string]bool{}}
+	question, seeks := o.seeks()
+	for i, s := range [...]*cluster.Snapshot{before, after} {
+		x.seeking[i] = s.Having(question, seeks)
+	}
 	changes := after.Since(before)
 	if changes.Everywhere || len(changes.Relabelled) > 0 && after.Tiers() != nil || slices.ContainsFunc(changes.Namespaces, x.sought) {
 		return x.names()
@@ -37,26 +41,29 @@ func Stale(before, after *cluster.Snapshot, o *Options) []string {
 	return slices.Sorted(maps.Keys(x.stale))
 }
 
-// seeks lists what tells the pods apart that the guardrails seek anywhere.
-func (o *Options) seeks() []func(*cluster.Workload) bool {
+// seeks tells the pods apart that the guardrails seek anywhere. The question says what it depends on.
+func (o *Options) seeks() (question string, seeks func(*cluster.Workload) bool) {
 	each, _ := o.split()
-	var out []func(*cluster.Workload) bool
+	var all []func(*cluster.Workload) bool
+	question = "what guardrails seek under " + o.Config.Hash()
 	for i := range each {
 		settings := o.Config.Settings(each[i].Slug)
 		if each[i].Seeks == nil || settings.Action == config.Off {
 			continue
 		}
 		if seeks := each[i].Seeks(settings.Parameters); seeks != nil {
-			out = append(out, seeks)
+			all, question = append(all, seeks), question+" "+each[i].Slug
 		}
 	}
-	return out
+	return question, func(w *cluster.Workload) bool {
+		return slices.ContainsFunc(all, func(seeks func(*cluster.Workload) bool) bool { return seeks(w) })
+	}
 }
 
 // staleness compares two snapshots.
 type staleness struct {
 	before, after *cluster.Snapshot
-	seeks         []func(*cluster.Workload) bool
+	seeking       [2][]string // before and after, the namespaces with pods that some guardrail seeks anywhere; sorted
 	stale         map[string]bool
 }
 
@@ -79,14 +86,10 @@ func (x *staleness) serves(name string) bool {
 
 // sought reports whether the namespace has, or had, pods that some guardrail seeks anywhere.
 func (x *staleness) sought(name string) bool {
-	for _, s := range [...]*cluster.Snapshot{x.before, x.after} {
-		for _, w := range s.Live(s.Namespace(name)) {
-			if slices.ContainsFunc(x.seeks, func(seeks func(*cluster.Workload) bool) bool { return seeks(w) }) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(x.seeking[:], func(names []string) bool {
+		_, found := slices.BinarySearch(names, name)
+		return found
+	})
 }
 
 // refersTo reports whether the namespace, which itself did not change, depends on one of those that did: by the selector of a rule

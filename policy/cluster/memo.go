@@ -68,6 +68,12 @@ func (s *Snapshot) where(question string, holds func(n *Namespace) bool) []strin
 	return a.names
 }
 
+// Having gives the names of the namespaces with live pods of which some is true, sorted. They must not be changed. The answer is
+// remembered by the question, which has to say all that some depends on.
+func (s *Snapshot) Having(question string, some func(w *Workload) bool) []string {
+	return s.where("having "+question, func(n *Namespace) bool { return slices.ContainsFunc(n.live, some) })
+}
+
 // again asks the changed namespaces.
 func (s *Snapshot) again(a answer, holds func(n *Namespace) bool) []string {
 	names := slices.Clone(a.names)
