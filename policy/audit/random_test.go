@@ -13,6 +13,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/bulkhead-dev/bulkhead/policy/manifest"
 )
@@ -74,6 +75,9 @@ func newWorld(rng *rand.Rand) *world {
 	w.objects = append(w.objects, &networkingv1.IngressClass{
 		ObjectMeta: metav1.ObjectMeta{Name: "nginx"}, Spec: networkingv1.IngressClassSpec{Controller: "k8s.io/ingress-nginx"},
 	})
+	if w.IntN(3) == 0 {
+		w.objects = append(w.objects, w.tier())
+	}
 	for i := range 2 + w.IntN(5) {
 		w.workload(i)
 	}
@@ -198,6 +202,18 @@ func (w *world) policy(namespace, name string) {
 		np.Spec.Egress = append(np.Spec.Egress, networkingv1.NetworkPolicyEgressRule{To: w.peers(), Ports: w.ports()})
 	}
 	w.objects, w.policies = append(w.objects, np), append(w.policies, np)
+}
+
+// tier makes a cluster-wide policy above or below all others.
+func (w *world) tier() *v1alpha2.ClusterNetworkPolicy {
+	out := &v1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: pick(w, "t0", "t1")}}
+	out.Spec.Tier, out.Spec.Priority = pick(w, v1alpha2.AdminTier, v1alpha2.BaselineTier), int32(w.IntN(3))
+	out.Spec.Subject.Namespaces = pick(w, &metav1.LabelSelector{}, &metav1.LabelSelector{MatchLabels: map[string]string{"tenant": "a"}})
+	action := pick(w, v1alpha2.ClusterNetworkPolicyRuleActionAccept, v1alpha2.ClusterNetworkPolicyRuleActionDeny)
+	peers := pick(w, &metav1.LabelSelector{}, &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: pick(w, "kube-system", "web")}})
+	out.Spec.Ingress = []v1alpha2.ClusterNetworkPolicyIngressRule{{Action: action, From: []v1alpha2.ClusterNetworkPolicyIngressPeer{{Namespaces: peers}}}}
+	out.Spec.Egress = []v1alpha2.ClusterNetworkPolicyEgressRule{{Action: action, To: []v1alpha2.ClusterNetworkPolicyEgressPeer{{Namespaces: peers}}}}
+	return out
 }
 
 // selector selects everything once in so many times.

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
 	"github.com/bulkhead-dev/bulkhead/policy/audit"
@@ -50,6 +51,12 @@ func (x *changing) set(t *testing.T, obj metav1.Object) {
 		x.builder.SetPod(cluster.PodOf(o))
 	case *corev1.Service:
 		x.builder.SetService(cluster.ServiceOf(o))
+	case *v1alpha2.ClusterNetworkPolicy:
+		p, err := netpol.CompileClusterNetworkPolicy(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.builder.SetTierPolicy(p)
 	case *networkingv1.NetworkPolicy:
 		p, err := netpol.Compile(o)
 		if err != nil {
@@ -76,6 +83,8 @@ func (x *changing) remove(obj metav1.Object) {
 		x.builder.DeletePod(namespace, name)
 	case *corev1.Service:
 		x.builder.DeleteService(namespace, name)
+	case *v1alpha2.ClusterNetworkPolicy:
+		x.builder.DeleteTierPolicy("ClusterNetworkPolicy", name)
 	case *networkingv1.NetworkPolicy:
 		x.builder.DeletePolicy(namespace, name)
 	default:
