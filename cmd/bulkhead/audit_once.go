@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/fatih/color"
@@ -18,6 +19,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/audit/render/html"
 	"github.com/bulkhead-dev/bulkhead/policy/cluster"
 	"github.com/bulkhead-dev/bulkhead/policy/config"
+	"github.com/bulkhead-dev/bulkhead/policy/lint"
 	"github.com/bulkhead-dev/bulkhead/policy/manifest"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 )
@@ -40,9 +42,27 @@ func (o *auditOptions) read(ctx context.Context, cmd *cobra.Command, scan *audit
 	scan.Groups = w.groups
 	options := policy.SnapshotOptions(scan.Config)
 	if !o.input.live() {
-		w.objects, options.Partial = manifest.Running(w.objects), true
+		options.Partial = true
+		w = assumeResolver(w, scan)
 	}
 	return manifest.Build(w.objects, options), w.partial, nil
+}
+
+// assumeResolver completes manifests: their pods run, and where they have no DNS they get the one that clusters have. Manifests
+// that do not speak of its namespace are not audited for that.
+func assumeResolver(w *world, scan *audit.Options) *world {
+	const home = "kube-system"
+	out := *w
+	objects, assumed := lint.WithResolver(w.objects, scan.Config)
+	out.objects = manifest.Running(objects)
+	if !assumed {
+		return &out
+	}
+	out.partial = append(slices.Clip(w.partial), "no DNS Service is among the manifests: "+home+"/kube-dns with one pod is taken for the resolver; the config can name another")
+	if !slices.ContainsFunc(w.objects, func(m manifest.Object) bool { return m.Namespace == home || m.Kind == "Namespace" && m.Name == home }) {
+		scan.Only = func(namespace string) bool { return namespace != home }
+	}
+	return &out
 }
 
 // onlyNamespace audits one namespace, which has to be there.

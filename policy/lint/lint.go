@@ -239,8 +239,8 @@ func (j *judge) start(steps []step) *cluster.Snapshot {
 	if j.Alone {
 		objects = append(objects, placeholders(j.Objects)...)
 	}
-	if !j.Live && !knowsResolver(objects, j.Config) {
-		objects = append(objects, resolver()...)
+	if !j.Live {
+		objects, _ = WithResolver(objects, j.Config)
 	}
 	o := policy.SnapshotOptions(j.Config)
 	o.Partial = !j.Live

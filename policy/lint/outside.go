@@ -16,6 +16,15 @@ import (
 
 const systemNamespace = "kube-system"
 
+// WithResolver adds to the objects of manifests the DNS resolver that clusters have, where neither they nor the config say where
+// pods ask for names; assumed says whether it did. Its Service is kube-system/kube-dns.
+func WithResolver(objects []manifest.Object, cfg *config.Config) (all []manifest.Object, assumed bool) {
+	if knowsResolver(objects, cfg) {
+		return objects, false
+	}
+	return append(slices.Clip(objects), resolver()...), true
+}
+
 // knowsResolver reports whether the objects or the config say where pods ask for names.
 func knowsResolver(objects []manifest.Object, cfg *config.Config) bool {
 	return cfg.Resolver.Service != nil || len(cfg.Resolver.Addresses) > 0 ||

@@ -199,25 +199,32 @@ func (t *table) findings(list []audit.Finding) {
 	}
 }
 
+// indent is where the text of a finding begins.
+const indent = "         "
+
 func (t *table) finding(f *audit.Finding) {
-	style := map[config.Action]Style{config.Deny: Denied, config.Warn: Warned}[f.Action]
-	if f.Action == config.Audit {
-		style = Counted
+	style := map[config.Action]Style{config.Deny: Denied, config.Warn: Warned, config.Audit: Counted}[f.Action]
+	head, place := printable(fmt.Sprintf("%-22s %s", f.Guardrail, about(f))), printable(strings.TrimSpace(f.Field+"  "+mark(f)))
+	gap := "  "
+	if utf8.RuneCountInString(indent+head+gap+place) > columns {
+		gap = "\n" + indent
 	}
-	head := fmt.Sprintf("%-22s %s", f.Guardrail, about(f))
-	if f.Field != "" {
-		head += "  " + f.Field
-	}
+	fmt.Fprintf(t, "  %s  %s\n", t.paint(fmt.Sprintf("%-5s", f.Action), style), strings.TrimRight(head+gap+place, " "))
+	t.wrapped(indent, f.Detail)
+}
+
+// mark says what the action does not.
+func mark(f *audit.Finding) string {
+	would := f.WouldDeny && f.Action != config.Deny
 	switch {
-	case f.WouldDeny && f.Action != config.Deny && f.NotYet:
-		head += "  (would deny; may pass)"
-	case f.WouldDeny && f.Action != config.Deny:
-		head += "  (would deny)"
+	case would && f.NotYet:
+		return "(would deny; may pass)"
+	case would:
+		return "(would deny)"
 	case f.NotYet:
-		head += "  (may pass)"
+		return "(may pass)"
 	}
-	fmt.Fprintf(t, "  %s  %s\n", t.paint(fmt.Sprintf("%-5s", f.Action), style), printable(head))
-	t.wrapped("         ", f.Detail)
+	return ""
 }
 
 // about names what a finding is about: "NetworkPolicy api", "3 pods of Deployment api".
