@@ -88,7 +88,7 @@ func (a *Auditor) Leading() bool {
 func (a *Auditor) Report() *scan.Report {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.leading || !a.complete {
+	if !a.complete { // it is so only while it leads
 		return nil
 	}
 	out := &scan.Report{}
