@@ -45,16 +45,16 @@ func (a *auditing) installReports(t *testing.T) {
 	}
 }
 
-// auditReport is what readers see of a Report.
-type auditReport struct {
+// storedReport is what readers see of a Report.
+type storedReport struct {
 	Metadata metav1.ObjectMeta
 	Source   string
 	Scope    struct{ Kind, Name string }
 	Summary  struct{ Fail, Warn, Error int }
-	Results  []auditResult
+	Results  []storedResult
 }
 
-type auditResult struct {
+type storedResult struct {
 	Source, Policy, Rule, Severity, Result, Message string
 	Timestamp                                       struct{ Seconds int64 }
 	Resources                                       []struct{ APIVersion, Kind, Namespace, Name string }
@@ -62,7 +62,7 @@ type auditResult struct {
 }
 
 // says gives the results as "policy rule result severity kind/name", one a line, sorted.
-func (r *auditReport) says() string {
+func (r *storedReport) says() string {
 	var out []string
 	for _, x := range r.Results {
 		about := "cluster"
@@ -81,7 +81,7 @@ func sorted(lines ...string) string {
 }
 
 // result gives the result of the report about an object.
-func (r *auditReport) result(t *testing.T, policy, object string) auditResult {
+func (r *storedReport) result(t *testing.T, policy, object string) storedResult {
 	t.Helper()
 	for _, x := range r.Results {
 		if x.Policy == policy && len(x.Resources) > 0 && x.Resources[0].Kind+"/"+x.Resources[0].Name == object {
@@ -89,11 +89,11 @@ func (r *auditReport) result(t *testing.T, policy, object string) auditResult {
 		}
 	}
 	t.Fatalf("nothing of %s about %s in\n%s", policy, object, r.says())
-	return auditResult{}
+	return storedResult{}
 }
 
 // reportOf gives the report of a namespace, or with "" that of the cluster; nil where there is none.
-func (a *auditing) reportOf(ctx context.Context, namespace string) (*auditReport, error) {
+func (a *auditing) reportOf(ctx context.Context, namespace string) (*storedReport, error) {
 	var u *unstructured.Unstructured
 	var err error
 	if namespace == "" {
@@ -111,14 +111,14 @@ func (a *auditing) reportOf(ctx context.Context, namespace string) (*auditReport
 	if err != nil {
 		return nil, err
 	}
-	var out auditReport
+	var out storedReport
 	return &out, json.Unmarshal(text, &out)
 }
 
 // awaitReport waits until the report of a namespace says what is wanted; nothing means no report.
-func (a *auditing) awaitReport(t *testing.T, namespace, want string) *auditReport {
+func (a *auditing) awaitReport(t *testing.T, namespace, want string) *storedReport {
 	t.Helper()
-	var got *auditReport
+	var got *storedReport
 	eventually(t, fmt.Sprintf("the report of %q", namespace), func(ctx context.Context) (err error) {
 		if got, err = a.reportOf(ctx, namespace); err != nil {
 			return err
