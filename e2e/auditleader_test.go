@@ -137,7 +137,7 @@ func (a *auditing) testRelease(t *testing.T) {
 // reading the cluster was all used.
 func (a *auditing) testAuditRights(t *testing.T, from int64) {
 	i := &installation{suite: a.suite}
-	used, refused := i.requests(t, from, "system:serviceaccount:"+replica.Namespace+":"+auditAccount)
+	used, refused := i.requests(t, from, auditUser)
 	for _, r := range refused {
 		t.Errorf("the audit was refused to %s", r)
 	}

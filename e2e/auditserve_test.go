@@ -29,8 +29,11 @@ type auditing struct {
 	lease time.Duration
 }
 
-// auditAccount is the audit's service account in the chart.
-const auditAccount = "bulkhead-audit"
+// auditAccount is the audit's service account in the chart, and auditUser who that is to the API server.
+const (
+	auditAccount = "bulkhead-audit"
+	auditUser    = "system:serviceaccount:" + replica.Namespace + ":" + auditAccount
+)
 
 // auditConfig lets guardrails deny, and has something to say about the cluster as a whole.
 const auditConfig = `apiVersion: bulkhead.dev/v1alpha1

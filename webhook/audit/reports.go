@@ -89,16 +89,9 @@ func (r *Reports) Written() map[string]time.Time {
 	return out
 }
 
-// Put says what the report of a namespace is to hold. It is written in a while.
+// Put says what the report of a namespace is to hold, and since when each of its results has been there. It is written in a while.
 func (r *Reports) Put(namespace string, found *scan.Namespace, since map[string]time.Time) {
-	now := time.Now()
-	first := func(id string) time.Time {
-		if t, known := since[id]; known {
-			return t
-		}
-		return now
-	}
-	d, err := documentOf(namespace, found, first)
+	d, err := documentOf(namespace, found, func(id string) time.Time { return since[id] })
 	if err != nil {
 		r.logger.Error("a report cannot be written", "namespace", namespace, "error", err.Error())
 		return
@@ -170,7 +163,7 @@ func (r *Reports) unable(ctx context.Context, err error) {
 	defer r.mu.Unlock()
 	if r.said != err.Error() {
 		r.said = err.Error()
-		r.logger.Error("reports are not written", "error", r.said, "retry", loadRetry)
+		r.logger.Error("reports are not written", "error", r.said, "retrySeconds", loadRetry.Seconds())
 	}
 }
 

@@ -144,6 +144,6 @@ func (a *Auditor) finishSweep() {
 	namespaces := len(a.entries) - 1
 	a.mu.Unlock()
 	if first {
-		a.o.Logger.Info("the first sweep is complete", "namespaces", namespaces, "took", now.Sub(a.begun))
+		a.o.Logger.Info("the first sweep is complete", "namespaces", namespaces, "seconds", now.Sub(a.begun).Seconds())
 	}
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"testing"
 	"time"
@@ -64,6 +65,32 @@ func TestDocument(t *testing.T) {
 	none, err := documentOf("shop", &scan.Namespace{Name: "shop"}, openreports.At(first))
 	if err != nil || none != nil || !none.same(nil) {
 		t.Errorf("a report of nothing: %v, %v", none, err)
+	}
+}
+
+// TestSameAgain: what is found once more is not written again, failures included, and keeps the time of its first finding.
+func TestSameAgain(t *testing.T) {
+	found := scan.Namespace{Name: "shop", Failures: []policy.Failure{{Guardrail: "endport", Err: errors.New("panic")}}, Findings: []scan.Finding{{
+		Finding: policy.Finding{Guardrail: "dns-cut", Action: config.Warn}, Kind: "NetworkPolicy", Name: "deny",
+	}}}
+	var e entry
+	write := func(now time.Time) *document {
+		e.settle(found, now, time.Hour)
+		d, err := documentOf("shop", &e.shown, func(id string) time.Time { return e.since[id] })
+		if err != nil || len(d.since) != 2 {
+			t.Fatalf("%v, %+v", err, d)
+		}
+		return d
+	}
+	first := time.Unix(1_700_000_000, 0)
+	one, two := write(first), write(first.Add(time.Minute))
+	if !one.same(two) {
+		t.Errorf("first %s\nthen %s", one.text, two.text)
+	}
+	for id, at := range two.since {
+		if !at.Equal(first) {
+			t.Errorf("%s was first found at %s", id, at)
+		}
 	}
 }
 

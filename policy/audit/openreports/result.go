@@ -52,6 +52,9 @@ func Identities(findings []audit.Finding) []string {
 	return out
 }
 
+// FailureIdentity gives what identifies the result about a guardrail that could not be evaluated.
+func FailureIdentity(f policy.Failure) string { return f.Guardrail + "-failed" }
+
 // result writes a finding.
 func result(namespace, id string, f *audit.Finding, since Since) v1alpha1.ReportResult {
 	out := v1alpha1.ReportResult{
@@ -75,7 +78,7 @@ func result(namespace, id string, f *audit.Finding, since Since) v1alpha1.Report
 
 // failure writes that a guardrail could not be evaluated. Why is in the log: it may quote other namespaces.
 func failure(f policy.Failure, since Since) v1alpha1.ReportResult {
-	id := f.Guardrail + "-failed"
+	id := FailureIdentity(f)
 	return v1alpha1.ReportResult{
 		Source: Source, Policy: f.Guardrail, Category: category, Result: resultError, Severity: severityMedium,
 		Timestamp:   metav1.Timestamp{Seconds: since(id).Unix()},
