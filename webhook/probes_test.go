@@ -51,6 +51,10 @@ func TestProbes(t *testing.T) {
 	if code, text := get(http.MethodGet, "/metrics"); code != http.StatusOK || !strings.Contains(text, "bulkhead_build_info") {
 		t.Errorf("metrics: %d %q", code, text)
 	}
+	probes = Probes(nil, nil)
+	if code, _ := get(http.MethodGet, "/metrics"); code != http.StatusNotFound {
+		t.Errorf("metrics that are elsewhere: %d", code)
+	}
 	if code, _ := get(http.MethodPost, "/readyz"); code != http.StatusMethodNotAllowed {
 		t.Errorf("POST /readyz: %d", code)
 	}

@@ -161,12 +161,15 @@ func TestRegistrationWatch(t *testing.T) {
 		if got := b.series("bulkhead_registration_failure_policy"); len(got) != 6 || !strings.Contains(got[0], "policy=Ignore") {
 			t.Errorf("failure policies %v", got)
 		}
+		wantSeries(t, b, "bulkhead_registration_timeout_seconds{webhook=networkpolicies.bulkhead.dev} 5")
+		current.Webhooks[0].TimeoutSeconds = nil
 		current.Webhooks[0].Rules, current.Webhooks[5].MatchConditions[0].Expression = nil, "false"
 		if current, err = objects.Update(t.Context(), current, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		pass(2 * registrationRest)
 		check("edited", 4, "networkpolicies.bulkhead.dev: rules lack DELETE networkpolicies")
+		wantSeries(t, b, "bulkhead_registration_timeout_seconds{webhook=networkpolicies.bulkhead.dev} 10") // what the API takes none for
 		pass(3 * registrationAgain)
 		check("still edited", 4, "templates.bulkhead.dev: matchConditions have")
 		if err := objects.Delete(t.Context(), current.Name, metav1.DeleteOptions{}); err != nil {
