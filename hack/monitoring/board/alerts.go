@@ -126,7 +126,7 @@ func alertsOfJudging() []Alert {
 		{
 			"BulkheadEventsLost", warning, happened("result", `bulkhead_events_total{result=~"dropped|failed"}`, "15m"), "%5m%",
 			"Events of decisions are lost",
-			"{{ $value | humanize }} Events of the last 15 minutes were {{ $labels.result }}. Decisions, log and metrics are not touched.",
+			"{{ $value | humanize }} Events of the last 15 minutes are lost ({{ $labels.result }}). Decisions, log and metrics are not touched.",
 		},
 	}
 }

@@ -41,7 +41,7 @@ func unitTests() map[string]unitTest {
 			denied + "0+60x100 6000+2x200\n"},
 		"BulkheadGuardrailFails":    {failed + "_x30 1x30\n", 20 * time.Minute, "dns-cut panicked or did not finish in time 1 times", failed + "5x400\n"},
 		"BulkheadConfirmationsFail": {"  bulkhead_confirmations_total{result=\"failed\"} _x10 1x400\n", 15 * time.Minute, "denials of the last 15 minutes", "  bulkhead_confirmations_total{result=\"confirmed\"} 0+1x400\n"},
-		"BulkheadEventsLost":        {"  bulkhead_events_total{result=\"dropped\"} 0x10 0+1x60\n", 15 * time.Minute, "were dropped", "  bulkhead_events_total{result=\"sent\"} 0+1x400\n"},
+		"BulkheadEventsLost":        {"  bulkhead_events_total{result=\"dropped\"} 0x10 0+1x60\n", 15 * time.Minute, "are lost (dropped)", "  bulkhead_events_total{result=\"sent\"} 0+1x400\n"},
 		"BulkheadCertificateExpires": {expiry + "500000x400\n", 20 * time.Minute, "That of a is valid for another 5d",
 			expiry + "700000x400\n"},
 		"BulkheadCertificateExpiresSoon": {expiry + "80000x400\n", 20 * time.Minute, "another 21h", expiry + "0x400\n"},
