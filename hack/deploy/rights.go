@@ -13,6 +13,7 @@ import (
 	"github.com/bulkhead-dev/bulkhead/policy/resources"
 	"github.com/bulkhead-dev/bulkhead/webhook"
 	"github.com/bulkhead-dev/bulkhead/webhook/audit"
+	"github.com/bulkhead-dev/bulkhead/webhook/console"
 )
 
 // What the chart's templates replace in generated files by the names of the release.
@@ -45,6 +46,9 @@ type rightsFile struct {
 	// Audit is needed by the audit beside Needs, and AuditReports where it writes reports.
 	Audit        []grant `json:"audit"`
 	AuditReports []grant `json:"auditReports"`
+	// Console is needed by the audit's console, and ConsoleAuth where people sign in there.
+	Console     []grant `json:"console"`
+	ConsoleAuth []grant `json:"consoleAuth"`
 	// Needs are what only some guardrails read.
 	Needs []grant `json:"needs"`
 	// DefaultActions are those of the guardrails in Needs.
@@ -63,6 +67,8 @@ func rights() rightsFile {
 		ClusterIssuer:  grants([]webhook.Right{webhook.IssuerRight("", issuerPlace)}),
 		Audit:          grants(slices.Concat(webhook.WatchRights(), webhook.TierRights(), audit.LeaseRights(namespacePlace, auditPlace))),
 		AuditReports:   grants(audit.ReportRights()),
+		Console:        grants(console.Rights(namespacePlace, namePlace)),
+		ConsoleAuth:    grants(console.AuthRights()),
 		DefaultActions: map[string]config.Action{},
 	}
 	all := guardrails.All()

@@ -118,6 +118,12 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- if .Values.audit.reports -}}
 {{- $granted = concat $granted $file.auditReports -}}
 {{- end -}}
+{{- if .Values.audit.console.enabled -}}
+{{- $granted = concat $granted $file.console -}}
+{{- end -}}
+{{- if include "bulkhead.consoleSecret" . -}}
+{{- $granted = concat $granted $file.consoleAuth -}}
+{{- end -}}
 {{- include "bulkhead.byNamespace" (concat $granted (include "bulkhead.needs" . | fromYamlArray)) -}}
 {{- end -}}
 
@@ -165,4 +171,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "bulkhead.auditLabels" -}}
 {{ include "bulkhead.labels" . }}
 app.kubernetes.io/component: audit
+{{- end -}}
+
+{{/* The Secret of the console's certificate; empty where there is no console, or one on loopback alone. */}}
+{{- define "bulkhead.consoleSecret" -}}
+{{- if and .Values.audit.enabled .Values.audit.console.enabled -}}
+{{- .Values.audit.console.certificateSecret -}}
+{{- end -}}
 {{- end -}}
