@@ -8,7 +8,7 @@ export GOFLAGS = -trimpath
 BIN := bin
 # Every folder with a go.mod, and of those the ones with code of our own.
 MODULES := $(patsubst %/,%,$(sort $(dir $(wildcard go.mod */go.mod */*/go.mod */*/*/go.mod))))
-LINTED := . e2e hack/bench hack/controlplane/certmanager hack/deploy hack/monitoring/check
+LINTED := . e2e e2e/browser hack/bench hack/controlplane/certmanager hack/deploy hack/monitoring/check
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
@@ -38,7 +38,7 @@ image: controlplane ## build the image for amd64 and arm64 without a container e
 ##@ test
 
 .PHONY: test
-test: unit e2e ## run all tests: units, then end to end on a real control plane
+test: unit e2e browser ## run all tests: units, end to end on a real control plane, then in a browser
 
 .PHONY: unit
 unit: ## run the unit tests; no cluster needed
@@ -60,6 +60,11 @@ endif
 e2e: controlplane $(BIN)/tools/helm $(BIN)/tools/prometheus ## run the end-to-end tests; KUBECONFIG=... uses that cluster
 	go test -tags e2e -count=1 -timeout 10m ./hack/controlplane
 	cd e2e && go test -count=1 -timeout 20m -parallel 4 ./...
+
+.PHONY: browser
+browser: ## look at the console and the HTML report in a real Chromium, which is installed from Debian where it is missing
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { apt-get update && apt-get install -y --no-install-recommends chromium; }
+	cd e2e/browser && go test -count=1 -timeout 10m ./...
 
 .PHONY: endurance
 endurance: controlplane ## take replicas, certificates and the API server down under load, then soak; about half an hour
