@@ -20,10 +20,11 @@ import (
 // preview is what a guardrail would refuse if its action were Deny.
 type preview struct {
 	guardrail *policy.Guardrail
-	// action is what the guardrail does now.
-	action config.Action
-	stored []storedDenial
-	exempt int
+	// action is what the guardrail does by the config of the command, the default one where none is given.
+	action     config.Action
+	configured bool
+	stored     []storedDenial
+	exempt     int
 	// requests are the past changes, nil where Prometheus was not asked.
 	requests *pastDenials
 	// gaps say why the stored objects are not all that there are, a sentence each.
@@ -67,7 +68,7 @@ func (o *auditOptions) preview(cmd *cobra.Command) (*preview, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &preview{guardrail: g}
+	x := &preview{guardrail: g, configured: o.config != ""}
 	if o.prometheus != "" { // before the cluster is read: an answer that fails soon is better
 		if x.requests, err = o.askPrometheus(cmd.Context(), g); err != nil {
 			return nil, err
@@ -125,37 +126,43 @@ func (x *preview) safe() bool {
 	return !x.neverDenies() && len(x.stored)+len(x.gaps) == 0 && x.requests != nil && x.requests.Count == 0 && x.requests.Complete
 }
 
-// advice says what to do now.
-func (x *preview) advice() string {
+// advice says in sentences what to do now.
+func (x *preview) advice() []string {
 	names, findings := x.namespaces()
 	switch {
 	case x.neverDenies():
-		return fmt.Sprintf("%s never denies, whatever the config says: it cannot be sure enough.", x.guardrail.Slug)
+		return []string{fmt.Sprintf("%s never denies, whatever the config says: it cannot be sure enough.", x.guardrail.Slug)}
 	case len(x.stored) > 0:
 		var owners []string
 		for _, name := range names {
 			owners = append(owners, fmt.Sprintf("%s (%d)", name, findings[name]))
 		}
-		return "Talk to the owners of " + strings.Join(owners, ", ") + " first: what is stored stays, and is denied when they apply it again." + x.past()
+		return append([]string{
+			"Talk to the owners of " + strings.Join(owners, ", ") + " first: what is stored stays, and is denied when they apply it again.",
+		}, x.past()...)
 	case len(x.gaps) > 0:
-		return "Nothing that was judged would be denied, but not everything was: " + strings.Join(x.gaps, "; ") + "."
+		return append([]string{"Nothing that was judged would be denied, but not everything is known: " + strings.Join(x.gaps, "; ") + "."}, x.past()...)
 	case x.requests == nil:
-		return "Nothing stored would be denied. Whether past changes would have been, Prometheus knows: give --prometheus."
+		return []string{"Nothing stored would be denied. Whether past changes would have been, Prometheus knows: give --prometheus."}
 	case x.requests.Count > 0:
-		return "Nothing stored would be denied." + x.past()
+		return append([]string{"Nothing stored would be denied."}, x.past()...)
 	case !x.requests.Complete:
-		return fmt.Sprintf("Nothing stored would be denied, nor would any change have been, but Prometheus does not know all of the last %s: ask again later.", x.requests.period())
+		return []string{
+			fmt.Sprintf("Nothing stored would be denied, nor would any change have been, but Prometheus does not know all of the last %s: ask again later.", x.requests.period()),
+		}
 	}
-	return fmt.Sprintf("Nothing stored and no change of the last %s would have been denied: Deny is safe to try.", x.requests.period())
+	return []string{fmt.Sprintf("Nothing stored and no change of the last %s would have been denied: Deny is safe to try.", x.requests.period())}
 }
 
 // past says what to do about past changes that would have been denied.
-func (x *preview) past() string {
+func (x *preview) past() []string {
 	if x.requests == nil || x.requests.Count == 0 {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf(" In the last %s %s would have been denied: find out whose, in the webhook's log or the API server's audit log, before it is Deny.",
-		x.requests.period(), plural(x.requests.Count, "change", "changes"))
+	return []string{
+		fmt.Sprintf("In the last %s %s would have been denied: find out whose, in the webhook's log or the API server's audit log, before it is Deny.",
+			x.requests.period(), plural(x.requests.Count, "change", "changes")),
+	}
 }
 
 func (x *preview) json(w io.Writer) error {
@@ -172,7 +179,7 @@ func (x *preview) json(w io.Writer) error {
 		Safe      bool           `json:"safe"`
 		Advice    string         `json:"advice"`
 		Gaps      []string       `json:"incomplete"`
-	}{1, x.guardrail.Slug, string(x.action), append([]storedDenial{}, x.stored...), x.exempt, x.requests, x.safe(), x.advice(), append([]string{}, x.gaps...)})
+	}{1, x.guardrail.Slug, string(x.action), append([]storedDenial{}, x.stored...), x.exempt, x.requests, x.safe(), strings.Join(x.advice(), " "), append([]string{}, x.gaps...)})
 }
 
 // maxStored bounds the names of one namespace and kind that are told.
@@ -180,7 +187,11 @@ const maxStored = 5
 
 func (x *preview) text(w io.Writer, p painter) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n", p.paint(fmt.Sprintf("If the action of %s were Deny (now it is %s)", x.guardrail.Slug, x.action), color.Bold))
+	by := "by default"
+	if x.configured {
+		by = "in the config"
+	}
+	fmt.Fprintf(&b, "%s\n\n", p.paint(fmt.Sprintf("If the action of %s were Deny (%s it is %s)", x.guardrail.Slug, by, x.action), color.Bold))
 	names, _ := x.namespaces()
 	fmt.Fprintf(&b, "stored objects   %s\n", x.storedWords(len(names)))
 	fmt.Fprintf(&b, "past changes     %s\n", x.requests.words())
@@ -195,7 +206,7 @@ func (x *preview) text(w io.Writer, p painter) error {
 			return err
 		}
 	}
-	fmt.Fprintf(&b, "\n%s\n", x.advice())
+	fmt.Fprintf(&b, "\n%s\n", strings.Join(x.advice(), "\n"))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

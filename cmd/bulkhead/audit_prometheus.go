@@ -79,13 +79,21 @@ func (o *auditOptions) askPrometheus(ctx context.Context, g *policy.Guardrail) (
 	if err != nil {
 		return nil, err
 	}
-	first, err := q.ask(ctx, fmt.Sprintf("count(present_over_time(%s[1d] offset %dd))", series, o.days-1))
+	first, err := q.ask(ctx, fmt.Sprintf("count(present_over_time(%s[1d]%s))", series, daysAgo(o.days-1)))
 	if err != nil {
 		return nil, err
 	}
 	// Prometheus extrapolates: one change may count as 0.98 or 1.04 of one.
 	out.Count, out.Complete = int(math.Ceil(math.Max(increase, 0)-0.25)), first > 0
 	return out, nil
+}
+
+// daysAgo writes an offset; PromQL takes none of zero.
+func daysAgo(days int) string {
+	if days == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" offset %dd", days)
 }
 
 // questions are asked of one Prometheus, all at one time.

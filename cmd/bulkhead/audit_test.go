@@ -113,7 +113,7 @@ func TestIfDeniedAsksPrometheus(t *testing.T) {
 			"Nothing stored and no change of the last 7 days would have been denied: Deny is safe to try.\n"}},
 		{"some", map[string]float64{known: 2, increase: 3.04, first: 2}, []string{
 			"past changes     3 of the last 7 days would have been denied\n",
-			"Nothing stored would be denied. In the last 7 days 3 changes would have been denied: find out whose"}},
+			"Nothing stored would be denied.\nIn the last 7 days 3 changes would have been denied: find out whose"}},
 		{"one, as Prometheus counts", map[string]float64{known: 2, increase: 0.97, first: 2}, []string{"past changes     1 of the last 7 days"}},
 		{"young", map[string]float64{known: 2, increase: 0}, []string{
 			"none of the last 7 days would have been denied, as far back as Prometheus knows\n", "Prometheus does not know all of the last 7 days: ask again later."}},
@@ -131,16 +131,23 @@ func TestIfDeniedAsksPrometheus(t *testing.T) {
 		})
 	}
 
+	stdout, _, err := command(t, "audit", "--kubeconfig", dnsAPI().kubeconfig(t), "--if-denied", "dns-cut", "--days", "1", "--prometheus", fakePrometheus(t, map[string]float64{
+		`count(present_over_time(bulkhead_would_deny_total{guardrail="dns-cut"}[1d]))`: 1, `sum(increase(bulkhead_would_deny_total{guardrail="dns-cut"}[1d]))`: 0,
+	}))
+	if err != nil || !strings.Contains(stdout, "no change of the last day would have been denied: Deny is safe to try.") {
+		t.Errorf("%v\n%s", err, stdout)
+	}
+
 	// Stored objects come first, and gaps are no all-clear.
 	quiet := map[string]float64{known: 1, first: 1}
-	stdout, _, err := command(t, "audit", "--kubeconfig", storedAPI().kubeconfig(t), "--if-denied", "dns-cut", "--prometheus", fakePrometheus(t, quiet))
+	stdout, _, err = command(t, "audit", "--kubeconfig", storedAPI().kubeconfig(t), "--if-denied", "dns-cut", "--prometheus", fakePrometheus(t, quiet))
 	if err != nil || !strings.Contains(stdout, "Talk to the owners of shop (1) first") || strings.Contains(stdout, "safe") {
 		t.Errorf("%v\n%s", err, stdout)
 	}
 	api := dnsAPI()
 	api.refused["/api/v1/services"] = http.StatusForbidden
 	stdout, _, err = command(t, "audit", "--kubeconfig", api.kubeconfig(t), "--if-denied", "dns-cut", "--prometheus", fakePrometheus(t, quiet), "-o", "json")
-	if err != nil || !strings.Contains(stdout, "not everything was: services may not be listed") || !strings.Contains(stdout, `"safe": false`) {
+	if err != nil || !strings.Contains(stdout, "not everything is known: services may not be listed") || !strings.Contains(stdout, `"safe": false`) {
 		t.Errorf("%v\n%s", err, stdout)
 	}
 
