@@ -27,6 +27,8 @@ type pastDenials struct {
 	Count int `json:"count"`
 	// Complete says that Prometheus knows the first of the days too.
 	Complete bool `json:"complete"`
+
+	beyond bool // the stored objects are those of one namespace alone
 }
 
 func (r *pastDenials) period() string {
@@ -46,11 +48,16 @@ func (r *pastDenials) words() string {
 	return fmt.Sprintf("%d of the last %s would have been denied%s", r.Count, r.period(), r.lack())
 }
 
+// lack says what the number is not.
 func (r *pastDenials) lack() string {
-	if r.Complete {
-		return ""
+	out := ""
+	if r.beyond {
+		out = ", in all namespaces"
 	}
-	return ", as far back as Prometheus knows"
+	if !r.Complete {
+		out += ", as far back as Prometheus knows"
+	}
+	return out
 }
 
 // askPrometheus counts the past changes that the guardrail would have denied.
@@ -65,7 +72,7 @@ func (o *auditOptions) askPrometheus(ctx context.Context, g *policy.Guardrail) (
 	}
 	q := questions{api: prometheus.NewAPI(client), where: u.Redacted(), now: time.Now()}
 	series := fmt.Sprintf("%s{guardrail=%q}", wouldDenyMetric, g.Slug)
-	out := &pastDenials{Days: o.days}
+	out := &pastDenials{Days: o.days, beyond: o.input.namespace != ""}
 	known, err := q.ask(ctx, fmt.Sprintf("count(present_over_time(%s[%dd]))", series, o.days))
 	switch {
 	case err != nil:

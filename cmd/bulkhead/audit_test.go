@@ -138,6 +138,12 @@ func TestIfDeniedAsksPrometheus(t *testing.T) {
 		t.Errorf("%v\n%s", err, stdout)
 	}
 
+	stdout, _, err = command(t, "audit", "--kubeconfig", storedAPI().kubeconfig(t), "-n", "shop", "--if-denied", "dns-cut", "--prometheus",
+		fakePrometheus(t, map[string]float64{known: 1, increase: 2, first: 1}))
+	if err != nil || !strings.Contains(stdout, "past changes     2 of the last 7 days would have been denied, in all namespaces\n") {
+		t.Errorf("%v\n%s", err, stdout)
+	}
+
 	// Stored objects come first, and gaps are no all-clear.
 	quiet := map[string]float64{known: 1, first: 1}
 	stdout, _, err = command(t, "audit", "--kubeconfig", storedAPI().kubeconfig(t), "--if-denied", "dns-cut", "--prometheus", fakePrometheus(t, quiet))
