@@ -15,6 +15,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/bulkhead-dev/bulkhead/policy"
@@ -58,6 +59,12 @@ func TestRights(t *testing.T) {
 		needs := policy.Needs(guardrails.All(), configOf(t, objects))
 		want := slices.Concat(webhook.SnapshotRights(), webhook.TierRights(), webhook.NeedRights(needs),
 			webhook.RegistrationRights(flagOf(t, objects, "webhook-configuration")))
+		if denialsAsked(t, objects) {
+			want = append(want, webhook.DenialsRights()...)
+		}
+		if len(configOf(t, objects).Events.Decisions) > 0 {
+			want = append(want, webhook.EventRights()...)
+		}
 		if flagOf(t, objects, "certificate-dir") == "" {
 			want = append(want, webhook.SelfSignedRights(release.Namespace, flagOf(t, objects, "certificate-secret"), flagOf(t, objects, "webhook-configuration"))...)
 		}
@@ -72,6 +79,52 @@ func TestRights(t *testing.T) {
 	})
 	if len(sizes) < 4 {
 		t.Errorf("the configs of the matrix ask for too much alike: %v kinds", slices.Sorted(maps.Keys(sizes)))
+	}
+}
+
+// denialsAsked reports whether the replicas are told to answer who asks for denials.
+func denialsAsked(t *testing.T, objects []object) bool {
+	t.Helper()
+	return slices.Contains(only[*appsv1.Deployment](t, objects).Spec.Template.Spec.Containers[0].Args, "--denials")
+}
+
+// TestDenials: where they are answered, the Service has the port, whom the values name may reach it, and a role that nobody is bound
+// to grants it; where they are not, there is nothing of it.
+func TestDenials(t *testing.T) {
+	asked := 0
+	forEach(t, func(t *testing.T, release Release, values map[string]any) {
+		objects := rendered(t, release, values)
+		var roles, ports, reach []string
+		for _, r := range each[*rbacv1.ClusterRole](objects) {
+			for _, rule := range r.Rules {
+				if len(rule.NonResourceURLs) > 0 {
+					roles = append(roles, fmt.Sprint(r.Name, rule.NonResourceURLs, rule.Verbs, len(r.Rules)))
+				}
+			}
+		}
+		for _, p := range only[*corev1.Service](t, objects).Spec.Ports {
+			if p.Name == "denials" {
+				ports = append(ports, fmt.Sprint(p.Port, p.TargetPort.String()))
+			}
+		}
+		for _, p := range each[*networkingv1.NetworkPolicy](objects) {
+			for _, r := range p.Spec.Ingress {
+				if len(r.Ports) == 1 && r.Ports[0].Port.IntValue() == 9444 {
+					reach = append(reach, fmt.Sprint(len(r.From)))
+				}
+			}
+		}
+		got, want := fmt.Sprint(roles, ports, reach), "[] [] []"
+		if denialsAsked(t, objects) {
+			asked++
+			want = fmt.Sprintf("[%s-denials[/denials] [get] 1] [9444denials] [1]", only[*corev1.Service](t, objects).Name)
+		}
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+	if asked == 0 {
+		t.Error("no values of the matrix have denials answered")
 	}
 }
 
@@ -109,6 +162,9 @@ func granted(t *testing.T, objects []object, release Release) []webhook.Right {
 		rules["Role "+r.Namespace+"/"+r.Name] = r.Rules
 	}
 	for _, r := range each[*rbacv1.ClusterRole](objects) {
+		if strings.HasSuffix(r.Name, "-denials") {
+			continue // for auditors, and not for Bulkhead; TestDenials looks at it
+		}
 		rules["ClusterRole /"+r.Name] = r.Rules
 	}
 	var out []webhook.Right

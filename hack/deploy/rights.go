@@ -49,6 +49,9 @@ type rightsFile struct {
 	// Console is needed by the audit's console, and ConsoleAuth where people sign in there.
 	Console     []grant `json:"console"`
 	ConsoleAuth []grant `json:"consoleAuth"`
+	// Denials is needed where others may ask for denials, and Events where the config asks for these.
+	Denials []grant `json:"denials"`
+	Events  []grant `json:"events"`
 	// Needs are what only some guardrails read.
 	Needs []grant `json:"needs"`
 	// DefaultActions are those of the guardrails in Needs.
@@ -69,6 +72,8 @@ func rights() rightsFile {
 		AuditReports:   grants(audit.ReportRights()),
 		Console:        grants(console.Rights(namespacePlace, namePlace)),
 		ConsoleAuth:    grants(console.AuthRights()),
+		Denials:        grants(webhook.DenialsRights()),
+		Events:         grants(webhook.EventRights()),
 		DefaultActions: map[string]config.Action{},
 	}
 	all := guardrails.All()

@@ -77,6 +77,13 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- $granted = concat $granted (ternary $file.clusterIssuer $file.issuer (eq $issuer.kind "ClusterIssuer")) -}}
 {{- end -}}
 {{- end -}}
+{{- $config := include "bulkhead.config" . | fromYaml -}}
+{{- if .Values.denials.enabled -}}
+{{- $granted = concat $granted $file.denials -}}
+{{- end -}}
+{{- if dig "events" "decisions" (list) $config -}}
+{{- $granted = concat $granted $file.events -}}
+{{- end -}}
 {{- include "bulkhead.byNamespace" (concat $granted (include "bulkhead.needs" . | fromYamlArray)) -}}
 {{- end -}}
 
