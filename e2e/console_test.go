@@ -92,7 +92,9 @@ func (c *consoling) startWebhook(t *testing.T, ctx context.Context) {
 		t.Fatal(err)
 	}
 	c.grant(t, "bulkhead-denials-asks", replica.Namespace, replica.ServiceAccount, webhook.DenialsRights())
-	address := freeAddress(t)
+	// An EndpointSlice holds no loopback address.
+	host := hostAddress(t)
+	address := net.JoinHostPort(host, fmt.Sprint(portOf(t, freeAddress(t))))
 	r, err := c.startReplica(ctx, "--denials", "--denials-address="+address, "--certificate-names=bulkhead."+replica.Namespace+".svc")
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +107,7 @@ func (c *consoling) startWebhook(t *testing.T, ctx context.Context) {
 	_, err = c.clients.DiscoveryV1().EndpointSlices(replica.Namespace).Create(ctx, &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Name: "bulkhead-e2e", Labels: map[string]string{discoveryv1.LabelServiceName: "bulkhead"}},
 		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Name: &name, Protocol: &protocol, Port: &listening}},
-		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{c.host}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}},
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{host}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -148,16 +150,6 @@ func (c *consoling) startConsole(t *testing.T, ctx context.Context) {
 		t.Fatal(err)
 	}
 	c.replicas, c.url = append(c.replicas, r), "http://"+address
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func portOf(t *testing.T, address string) int32 {

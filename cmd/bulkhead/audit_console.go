@@ -38,39 +38,41 @@ func (o *consoleOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.configuration, "console-webhook-configuration", "bulkhead", "ValidatingWebhookConfiguration whose caBundle those replicas have to fit")
 }
 
+// validate finds flags by which the console would be open to others, or that do nothing.
+func (o *consoleOptions) validate() error {
+	if o.address == "" {
+		if o.auth || o.certificateDirectory != "" {
+			return errors.New("--console-auth and --console-cert-dir need --console-address")
+		}
+		return nil
+	}
+	return console.CheckAddress(o.address, o.auth, o.certificateDirectory != "")
+}
+
 // auditConsole is the console of an audit: nil where there is none.
 type auditConsole struct {
-	options   console.ServerOptions
 	listener  net.Listener
 	console   *console.Console
 	collector *console.Collector
 	files     *certs.Files // nil without TLS
 }
 
-// newAuditConsole makes the console that the flags ask for. It checks them before anything listens.
+// newAuditConsole makes the console that the flags ask for.
 func newAuditConsole(o consoleOptions, namespace string, cfg *rest.Config, p *auditParts, logger *slog.Logger) (*auditConsole, error) {
 	if o.address == "" {
-		if o.auth || o.certificateDirectory != "" {
-			return nil, usageError{errors.New("--console-auth and --console-cert-dir need --console-address")}
-		}
 		return nil, nil
 	}
-	out := &auditConsole{options: console.ServerOptions{Address: o.address, Auth: o.auth}}
+	out := &auditConsole{}
+	var err error
 	if o.certificateDirectory != "" {
-		files, err := certs.NewFiles(certs.FilesOptions{Directory: o.certificateDirectory, Logger: logger})
-		if err != nil {
+		if out.files, err = certs.NewFiles(certs.FilesOptions{Directory: o.certificateDirectory, Logger: logger}); err != nil {
 			return nil, usageError{fmt.Errorf("--console-cert-dir: %w", err)}
 		}
-		out.files, out.options.GetCertificate = files, files.GetCertificate
-	}
-	if err := out.options.Check(); err != nil {
-		return nil, usageError{err}
 	}
 	out.collector = console.NewCollector(console.CollectorOptions{
 		Client: p.client, Namespace: namespace, Service: o.service, Port: "denials", Configuration: o.configuration,
 		Token: func() (string, error) { return ownToken(cfg) }, Logger: logger,
 	})
-	var err error
 	out.console, err = console.New(console.Options{
 		Denials: out.collector.Records, Sources: out.collector.Sources, Report: p.auditor.Report, Snapshot: p.store.Snapshot, Config: p.file.Current,
 		Cluster: o.cluster, Version: webhook.Version(), Auth: o.auth, Client: p.client, Now: time.Now, Logger: logger,
@@ -100,10 +102,12 @@ func ownToken(cfg *rest.Config) (string, error) {
 // run serves the console until ctx ends.
 func (c *auditConsole) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	var certificate console.GetCertificate
 	if c.files != nil {
+		certificate = c.files.GetCertificate
 		group.Go(func() error { return ignoreCanceled(c.files.Run(ctx)) })
 	}
 	group.Go(func() error { c.collector.Run(ctx); return nil })
-	group.Go(func() error { return console.Serve(ctx, c.listener, c.console.Handler(), c.options) })
+	group.Go(func() error { return console.Serve(ctx, c.listener, c.console.Handler(), certificate) })
 	return group.Wait()
 }

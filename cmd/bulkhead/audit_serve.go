@@ -82,6 +82,9 @@ func (o *auditServeOptions) validate() error {
 	case o.lease == "":
 		return usageError{errors.New("--lease: a name is needed")}
 	}
+	if err := o.console.validate(); err != nil {
+		return usageError{err}
+	}
 	return nil
 }
 

@@ -111,7 +111,8 @@ func TestAuditRights(t *testing.T) {
 			if slices.Contains(only[*appsv1.Deployment](t, objects).Spec.Template.Spec.Containers[0].Args, "--reports") {
 				want = append(want, audit.ReportRights()...)
 			}
-			got := lines(granted(t, objects, release))
+			want = append(want, consoleRights(t, objects, release)...)
+			got := lines(granted(t, withoutConsoleRole(objects), release))
 			if diff := cmp.Diff(lines(want), got); diff != "" {
 				t.Errorf("%s: rights that are needed (-) and granted (+):\n%s", name, diff)
 			}
@@ -134,6 +135,7 @@ func TestAuditPods(t *testing.T) {
 		if diff := cmp.Diff(of.Containers[0].SecurityContext, pod.Containers[0].SecurityContext); diff != "" {
 			t.Errorf("%s: container security context:\n%s", name, diff)
 		}
+		withoutConsoleFiles(&pod)
 		if diff := cmp.Diff(of.Volumes, pod.Volumes); diff != "" {
 			t.Errorf("%s: volumes:\n%s", name, diff)
 		}
@@ -156,6 +158,9 @@ func TestAuditNetworkPolicy(t *testing.T) {
 	for name, want := range map[string][]string{
 		"audit":       {"out 53,53 ", "out 443,6443 ", "in 8081 monitoring"},
 		"audit-plain": {"out 53,53 ", "out 443,6443 "},
+		// The webhook's replicas have the console's denials; whoever reaches its port still has to sign in.
+		"audit-console":       {"out 53,53 ", "out 443,6443 ", "out 9444 bulkhead", "in 8443 "},
+		"audit-console-local": {"out 53,53 ", "out 443,6443 ", "out 9444 bulkhead"},
 	} {
 		var got []string
 		var types []networkingv1.PolicyType

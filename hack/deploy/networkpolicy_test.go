@@ -75,9 +75,12 @@ func ports(ports []networkingv1.NetworkPolicyPort) string {
 func peers(peers []networkingv1.NetworkPolicyPeer) string {
 	var out []string
 	for _, p := range peers {
-		if p.IPBlock != nil {
+		switch {
+		case p.IPBlock != nil:
 			out = append(out, p.IPBlock.CIDR)
-		} else {
+		case p.NamespaceSelector == nil: // pods of the release's own namespace
+			out = append(out, p.PodSelector.MatchLabels["app.kubernetes.io/name"])
+		default:
 			out = append(out, p.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"])
 		}
 	}

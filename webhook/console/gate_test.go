@@ -193,23 +193,25 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 }
 
-// TestServerOptions: what others can reach needs a sign-in and TLS.
-func TestServerOptions(t *testing.T) {
+// TestCheckAddress: what others can reach needs a sign-in and TLS.
+func TestCheckAddress(t *testing.T) {
 	for _, c := range []struct {
-		o     ServerOptions
-		words string
+		address   string
+		auth, tls bool
+		words     string
 	}{
-		{ServerOptions{Address: "127.0.0.1:8082"}, ""},
-		{ServerOptions{Address: "[::1]:8082"}, ""},
-		{ServerOptions{Address: "localhost:0", Auth: true}, ""},
-		{ServerOptions{Address: ":8082"}, "add --console-auth"},
-		{ServerOptions{Address: "0.0.0.0:8082"}, "add --console-auth"},
-		{ServerOptions{Address: "10.0.0.1:8082", Auth: true}, "--console-cert-dir"},
-		{ServerOptions{Address: "8082"}, "write a host and a port"},
+		{"127.0.0.1:8082", false, false, ""},
+		{"[::1]:8082", false, false, ""},
+		{"localhost:0", true, false, ""},
+		{"10.0.0.1:8443", true, true, ""},
+		{":8082", false, false, "add --console-auth"},
+		{"0.0.0.0:8082", false, true, "add --console-auth"},
+		{"10.0.0.1:8082", true, false, "--console-cert-dir"},
+		{"8082", false, false, "write a host and a port"},
 	} {
-		err := c.o.Check()
+		err := CheckAddress(c.address, c.auth, c.tls)
 		if c.words == "" && err != nil || c.words != "" && (err == nil || !strings.Contains(err.Error(), c.words)) {
-			t.Errorf("%+v: %v, want %q", c.o, err, c.words)
+			t.Errorf("%+v: %v", c, err)
 		}
 	}
 }

@@ -10,29 +10,21 @@ import (
 	"time"
 )
 
-// ServerOptions say where a console answers.
-type ServerOptions struct {
-	// Address is host:port. One that others can reach needs Auth and a certificate.
-	Address string
-	Auth    bool
-	// GetCertificate gives the certificate for TLS; nil is without TLS.
-	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-}
-
-// Check finds an address on which the console would be open to the network, and says what to do about it.
-func (o ServerOptions) Check() error {
-	if _, _, err := net.SplitHostPort(o.Address); err != nil {
-		return fmt.Errorf("--console-address %q: %w; write a host and a port such as 127.0.0.1:8082", o.Address, err)
+// CheckAddress finds an address on which a console would be open to the network, and says what to do about it. auth says that people
+// have to sign in, and tls that there is a certificate.
+func CheckAddress(address string, auth, tls bool) error {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return fmt.Errorf("--console-address %q: %w; write a host and a port such as 127.0.0.1:8082", address, err)
 	}
 	switch {
-	case IsLoopback(o.Address):
+	case IsLoopback(address):
 		return nil
-	case !o.Auth:
+	case !auth:
 		return fmt.Errorf("--console-address %s can be reached by others and nobody would have to sign in: "+
-			"use a loopback address such as 127.0.0.1:8082 and kubectl port-forward, or add --console-auth", o.Address)
-	case o.GetCertificate == nil:
+			"use a loopback address such as 127.0.0.1:8082 and kubectl port-forward, or add --console-auth", address)
+	case !tls:
 		return fmt.Errorf("--console-address %s can be reached by others, and tokens would go over the network in the clear: "+
-			"name a folder with tls.crt and tls.key with --console-cert-dir", o.Address)
+			"name a folder with tls.crt and tls.key with --console-cert-dir", address)
 	}
 	return nil
 }
@@ -40,15 +32,18 @@ func (o ServerOptions) Check() error {
 // drainFor is how long a page that is being made may still take when the server ends.
 const drainFor = 5 * time.Second
 
-// Serve answers on the listener until ctx ends.
-func Serve(ctx context.Context, l net.Listener, handler http.Handler, o ServerOptions) error {
+// GetCertificate gives the certificate of a TLS server, as in [tls.Config].
+type GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+// Serve answers on the listener until ctx ends, over TLS where there is a certificate to get.
+func Serve(ctx context.Context, l net.Listener, handler http.Handler, certificate GetCertificate) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 	}
-	if o.GetCertificate != nil {
+	if certificate != nil {
 		l = tls.NewListener(l, &tls.Config{
-			MinVersion: tls.VersionTLS12, GetCertificate: o.GetCertificate, NextProtos: []string{"http/1.1"},
+			MinVersion: tls.VersionTLS12, GetCertificate: certificate, NextProtos: []string{"http/1.1"},
 		})
 	}
 	stop := context.AfterFunc(ctx, func() {
