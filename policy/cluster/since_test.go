@@ -44,7 +44,9 @@ func TestSince(t *testing.T) {
 		{"a Gateway", func() {
 			b.SetExtra(&Extra{Resource: Gateways, Namespace: "web", Name: "g", For: []string{"web"}, Value: &Gateway{}})
 		}, Changes{Beside: []string{"web"}, Everywhere: true}},
-		{"a node", func() { b.SetExtra(&Extra{Resource: Nodes, Name: "n", For: []string{Everywhere}, Value: &Node{Name: "n"}}) },
+		{"a node", func() {
+			b.SetExtra(&Extra{Resource: Nodes, Name: "n", For: []string{Everywhere}, Value: &Node{Name: "n"}})
+		},
 			Changes{Beside: []string{Everywhere}, Everywhere: true}},
 		{"the API server's Service", func() { b.SetService(&Service{Namespace: "default", Name: "kubernetes"}) },
 			Changes{Namespaces: []string{"default"}, Everywhere: true}},
