@@ -25,7 +25,7 @@ import (
 type auditing struct {
 	*suite
 	args []string // of the chart's Deployment
-	// replicas that are to be stopped, in suite.replicas, wait for each other's Lease no longer than this.
+	// lease is how long a leader that is not heard of stays one.
 	lease time.Duration
 }
 
