@@ -26,10 +26,10 @@ func (s *suite) testAuditLog(t *testing.T) {
 		user       string
 		want       map[string]string
 	}{
-		{"denied", denyAll, dev, map[string]string{"decision": "denied", "guardrails": "dns-cut=Deny", "violations": "dns-cut: 2 live pods (app=api) lose DNS"}},
-		{"warned", udpOnly, dev, map[string]string{"decision": "warned", "guardrails": "dns-tcp=Warn", "violations": "dns-tcp: "}},
+		{"denied", denyAll, dev, map[string]string{"decision": "denied", "guardrails": "dns-cut=Deny", "violations": "dns-cut: 2 live pods (app=api) lose DNS", "would-deny": "connectivity-diff"}},
+		{"warned", udpOnly, dev, map[string]string{"decision": "warned", "guardrails": "dns-tcp=Warn", "violations": "dns-tcp: ", "would-deny": "connectivity-diff,dns-tcp"}},
 		{"exempt", denyAll, author, map[string]string{"decision": "exempt", "exemption": "config-user"}},
-		{"allowed", allowDNS, dev, map[string]string{"decision": "allowed"}},
+		{"allowed", allowDNS, dev, map[string]string{"decision": "allowed", "would-deny": "connectivity-diff"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := s.kubectl(t, test.user, networkPolicy(test.name, test.spec), "create", "-n", namespace, "-f", "-")
@@ -37,13 +37,37 @@ func (s *suite) testAuditLog(t *testing.T) {
 				t.Fatalf("kubectl printed:\n%s", a.text())
 			}
 			got := s.auditAnnotations(t, namespace, test.name)
+			s.wantOneLine(t, namespace, test.name, test.user, test.want)
 			test.want["config-hash"] = cfg.Hash()
 			for k, want := range test.want {
 				if value := got["networkpolicies.bulkhead.dev/"+k]; !strings.HasPrefix(value, want) {
 					t.Errorf("the annotation %s is %q, want %q", k, value, want)
 				}
 			}
+			if value, is := got["networkpolicies.bulkhead.dev/would-deny"]; is && test.want["would-deny"] == "" {
+				t.Errorf("the annotation would-deny is %q, want none", value)
+			}
 		})
+	}
+}
+
+// wantOneLine looks for the decision in Bulkhead's own log: one line that says who asked and, with the same words as the audit log,
+// what was decided and why.
+func (s *suite) wantOneLine(t *testing.T, namespace, name, user string, want map[string]string) {
+	t.Helper()
+	found := 0
+	for _, l := range s.allDecisions(t, namespace) {
+		if l.Name != name {
+			continue
+		}
+		found++
+		if l.UID == "" || l.User != user || l.Decision != want["decision"] || !strings.HasPrefix(l.Guardrails, want["guardrails"]) ||
+			!strings.HasPrefix(l.Violations, want["violations"]) || l.WouldDeny != want["would-deny"] {
+			t.Errorf("the log says %+v, want %v", l, want)
+		}
+	}
+	if found != 1 {
+		t.Errorf("the decision about %s is logged %d times", name, found)
 	}
 }
 

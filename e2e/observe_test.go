@@ -187,6 +187,7 @@ func (s *suite) countTemplates(ctx context.Context) (int, error) {
 
 // logged is a line of a replica's log about a decision.
 type logged struct {
+	UID          string `json:"uid"`
 	Operation    string `json:"operation"`
 	Resource     string `json:"resource"`
 	Subresource  string `json:"subresource"`
@@ -197,6 +198,7 @@ type logged struct {
 	Confirmation string `json:"confirmation"`
 	Guardrails   string `json:"guardrails"`
 	Violations   string `json:"violations"`
+	WouldDeny    string `json:"wouldDeny"`
 	DryRun       bool   `json:"dryRun"`
 	// Duration is in seconds.
 	Duration float64 `json:"duration"`

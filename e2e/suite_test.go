@@ -116,6 +116,9 @@ func TestE2E(t *testing.T) {
 		{"Armour", s.testArmour},
 		{"Chart", s.testChart},
 		{"Fixtures", s.testFixtures},
+		{"Denials", s.testDenials},
+		{"Events", s.testEvents},
+		{"Cardinality", s.testCardinality},
 	}
 	for _, test := range tests {
 		t.Run(test.name, test.run)
