@@ -75,6 +75,9 @@ func newMonitored(t *testing.T) *monitored {
 		workloads = append(workloads, deployment(fmt.Sprintf("web-%d", i), 1, fmt.Sprintf("app: web-%d", i)))
 	}
 	m.given(t, m.denying, workloads...)
+	m.given(t, m.newNamespace(t), deployment("old", 2, "app: old"), // what was stored before anybody judged
+		networkPolicy("default-deny", denyAll), networkPolicy("typo", "podSelector: {matchLabels: {app: odl}}, policyTypes: [Ingress]"),
+		networkPolicy("open", "podSelector: {}, policyTypes: [Ingress], ingress: [{}]"))
 	var urls []string
 	for i := range m.pair {
 		m.pair[i] = m.newReplica(t, m.identity)
