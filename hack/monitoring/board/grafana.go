@@ -170,7 +170,7 @@ func (p *Panel) options() object {
 	}
 }
 
-// transformations join the queries of a table by their labels, one column each.
+// transformations join the queries of a table by their labels, one column each, the greatest of the first query on top.
 func (p *Panel) transformations() []object {
 	names := object{"Value": p.Queries[0].Legend} // what a single query's column is called
 	for i, q := range p.Queries {
@@ -179,5 +179,6 @@ func (p *Panel) transformations() []object {
 	return []object{
 		{"id": "merge", "options": object{}},
 		{"id": "organize", "options": object{"excludeByName": object{"Time": true}, "indexByName": object{}, "renameByName": names}},
+		{"id": "sortBy", "options": object{"sort": []object{{"field": p.Queries[0].Legend, "desc": true}}}},
 	}
 }

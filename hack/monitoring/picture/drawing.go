@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/bulkhead-dev/bulkhead/hack/monitoring/board"
@@ -42,6 +44,7 @@ func judged(p *board.Panel, v float64) string {
 }
 
 func bars(p *board.Panel, lines []line) template.HTML {
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(b.last(), a.last()) })
 	most := 0.0
 	for i := range lines {
 		most = math.Max(most, lines[i].last())
@@ -99,17 +102,17 @@ func (p *plot) x(at float64) float64 {
 
 func (p *plot) y(v float64) float64 { return p.height - bottom - v/p.greatest*(p.height-top-bottom) }
 
-func chart(p *board.Panel, lines []line) template.HTML {
+func chart(p *board.Panel, lines []line, from, to float64) template.HTML {
 	if len(lines) == 0 {
 		return "no data"
 	}
 	if p.Stacked {
 		stack(lines)
 	}
-	area := plot{width: float64(p.Width)*58 - 26, height: float64(p.Height)*30 - 62, from: math.Inf(1), to: math.Inf(-1), greatest: p.Most}
+	area := plot{width: float64(p.Width)*58 - 26, height: float64(p.Height)*30 - 62, from: from, to: to, greatest: p.Most}
 	for i := range lines {
 		for _, at := range lines[i].points {
-			area.from, area.to, area.greatest = math.Min(area.from, at.at), math.Max(area.to, at.at), math.Max(area.greatest, at.value)
+			area.greatest = math.Max(area.greatest, at.value)
 		}
 	}
 	if area.greatest == 0 {

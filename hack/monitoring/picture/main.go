@@ -78,6 +78,7 @@ type section struct {
 
 func draw(file *os.File, d *board.Dashboard, all []shown) error {
 	var sections []section
+	from, to := spanOf(all)
 	for _, s := range all {
 		if s.Dashboard != d.Title {
 			continue
@@ -86,12 +87,12 @@ func draw(file *os.File, d *board.Dashboard, all []shown) error {
 			sections = append(sections, section{Title: s.Row})
 		}
 		last := &sections[len(sections)-1]
-		last.Cards = append(last.Cards, card{s.Panel, body(&s)})
+		last.Cards = append(last.Cards, card{s.Panel, body(&s, from, to)})
 	}
 	return page.Execute(file, map[string]any{"Title": d.Title, "Sections": sections})
 }
 
-func body(s *shown) template.HTML {
+func body(s *shown, from, to float64) template.HTML {
 	lines := linesOf(s)
 	switch s.Panel.Kind {
 	case board.Stat:
@@ -101,7 +102,7 @@ func body(s *shown) template.HTML {
 	case board.Table:
 		return table(s)
 	}
-	return chart(&s.Panel, lines)
+	return chart(&s.Panel, lines, from, to)
 }
 
 var page = template.Must(template.New("page").Parse(`<!doctype html><meta charset="utf-8"><title>{{.Title}}</title>

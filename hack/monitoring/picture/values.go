@@ -48,6 +48,17 @@ func linesOf(s *shown) []line {
 	return out
 }
 
+// spanOf gives when the first and the last value of all panels were.
+func spanOf(all []shown) (from, to float64) {
+	from, to = math.Inf(1), math.Inf(-1)
+	for i := range all {
+		for _, l := range linesOf(&all[i]) {
+			from, to = min(from, l.points[0].at), max(to, l.points[len(l.points)-1].at)
+		}
+	}
+	return from, to
+}
+
 // format writes a value in a unit of Grafana's.
 func format(v float64, unit string) string {
 	switch unit {
@@ -112,5 +123,15 @@ func cells(s *shown) (labels []string, rows [][]string) {
 		}
 		rows = append(rows, append(row, values[k]...))
 	}
+	slices.SortStableFunc(rows, func(a, b []string) int { return cmp.Compare(number(b[len(labels)]), number(a[len(labels)])) })
 	return labels, rows
+}
+
+// number reads a cell; what is none counts as 0.
+func number(cell string) float64 {
+	v, err := strconv.ParseFloat(cell, 64)
+	if err != nil {
+		return 0
+	}
+	return v
 }
