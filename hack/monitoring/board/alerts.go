@@ -27,8 +27,8 @@ func Alerts(t Timing) []Alert {
 	return slices.Concat(alertsOfReplicas(t), alertsOfCalls(), alertsOfJudging(), alertsOfKept(), alertsOfAudit())
 }
 
-// happened finds that a counter has grown within a span. A series that began within it, and was not there in the hour before, counts from 0: counters of rare events are
-// not there before the first one, and increase does not see how they begin.
+// happened finds that a counter has grown within a span. A series that began within it, and was not there in the hour before, counts
+// from 0: counters of rare events are not there before the first one, and increase does not see how they begin.
 func happened(by, selector, span string) string {
 	return fmt.Sprintf("sum by (%[1]s) (increase(%[2]s[%%%[3]s%%])) > 0\n  or sum by (%[1]s) (%[2]s unless last_over_time(%[2]s[%%1h%%] offset %%%[3]s%%)) > 0", by, selector, span)
 }
