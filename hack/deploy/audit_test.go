@@ -158,9 +158,9 @@ func TestAuditNetworkPolicy(t *testing.T) {
 	for name, want := range map[string][]string{
 		"audit":       {"out 53,53 ", "out 443,6443 ", "in 8081 monitoring"},
 		"audit-plain": {"out 53,53 ", "out 443,6443 "},
-		// The webhook's replicas have the console's denials; whoever reaches its port still has to sign in.
-		"audit-console":       {"out 53,53 ", "out 443,6443 ", "out 9444 bulkhead", "in 8443 "},
-		"audit-console-local": {"out 53,53 ", "out 443,6443 ", "out 9444 bulkhead"},
+		// Whoever reaches the console's port still has to sign in.
+		"audit-console":       {"out 53,53 ", "out 443,6443 ", "in 8081 monitoring", "in 8443 "},
+		"audit-console-local": {"out 53,53 ", "out 443,6443 "},
 	} {
 		var got []string
 		var types []networkingv1.PolicyType

@@ -55,7 +55,7 @@ func withoutConsoleFiles(pod *corev1.PodSpec) {
 func TestConsole(t *testing.T) {
 	for name, want := range map[string]string{
 		"audit-plain":         "[] [] [] []",
-		"audit-console":       "[:8443 auth dir=/etc/bulkhead-console cluster=production, west] [443console] [console-tls] [bulkhead-console[/console][get]]",
+		"audit-console":       "[:8443 auth dir=/etc/bulkhead-console cluster=production, west] [443console] [console-tls] [bulkhead-audit-console[/console] [get]]",
 		"audit-console-local": "[127.0.0.1:8082] [] [] []",
 	} {
 		objects := renderedAudit(t, installRelease, matrix(t)[name])
