@@ -106,7 +106,7 @@ func Decide(cfg *config.Config, c *Change, results []Result) Decision {
 			}
 			denies[r.Guardrail] = denies[r.Guardrail] || action == config.Deny
 			d.Findings = append(d.Findings, Finding{
-				Guardrail: r.Guardrail.Slug, Action: action, WouldDeny: bounded(config.Deny, r.Guardrail, c, &v) == config.Deny, Violation: v,
+				Guardrail: r.Guardrail.Slug, Action: action, WouldDeny: action == config.Deny || wouldDeny(r.Guardrail, c, &v), Violation: v,
 			})
 		}
 	}
@@ -149,6 +149,12 @@ func (d *Decision) sort() {
 // actionOf is what is done about a violation under the config.
 func actionOf(cfg *config.Config, g *Guardrail, c *Change, v *Violation) config.Action {
 	return bounded(cfg.Settings(g.Slug).Action, g, c, v)
+}
+
+// wouldDeny reports whether the violation would be denied were the guardrail's action Deny. One that only describes changes has
+// something to say about nearly all of them, and nobody means to deny those.
+func wouldDeny(g *Guardrail, c *Change, v *Violation) bool {
+	return !g.Describes && bounded(config.Deny, g, c, v) == config.Deny
 }
 
 // bounded bounds a guardrail's action by what the violation is about: templates warn, because whoever creates the

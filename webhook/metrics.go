@@ -247,7 +247,7 @@ func (m *Metrics) Event(result string) { m.events.WithLabelValues(result).Inc() 
 // is an increase.
 func (m *Metrics) expect(guardrails []policy.Guardrail) {
 	for i := range guardrails {
-		if g := &guardrails[i]; g.AtMost == "" || g.AtMost == config.Deny {
+		if g := &guardrails[i]; !g.Describes && (g.AtMost == "" || g.AtMost == config.Deny) {
 			m.wouldDeny.WithLabelValues(g.Slug)
 		}
 	}

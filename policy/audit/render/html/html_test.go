@@ -52,7 +52,7 @@ func TestNumbers(t *testing.T) {
 		"Policies that select nothing 3 of 26 ",
 		"world-cidr 8 2 6 0 4 8",
 		"team-03 exempt none 31 61% 19% 3 3 0",
-		"team-00 2 deny 2 warn NetworkPolicy policy-0 Deny dns-cut would be denied spec.egress[0].to[0] no rule reaches kube-system/kube-dns on UDP 53 " +
+		"team-00 2 deny 2 warn NetworkPolicy policy-0 Deny dns-cut spec.egress[0].to[0] no rule reaches kube-system/kube-dns on UDP 53 " +
 			"affects api (3 pods), deployment/web add under spec.egress: - to: - namespaceSelector: {}",
 	} {
 		if !strings.Contains(page, want) {
