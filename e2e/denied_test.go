@@ -61,8 +61,8 @@ func bulkheadAccount() rbacv1.Subject {
 	return rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: replica.Namespace, Name: replica.ServiceAccount}
 }
 
-// freeAddress is one to listen on.
-func freeAddress(t *testing.T, host string) string {
+// addressOn gives an address of the host on which nobody listens.
+func addressOn(t *testing.T, host string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *suite) tokenOf(t *testing.T, namespace, name string) string {
 func (s *suite) testDenials(t *testing.T) {
 	namespace := s.newNamespace(t)
 	s.given(t, namespace, deployment("api", 2, "app: api"))
-	if code, text := s.serve(t, "--denials", "--denials-address", freeAddress(t, s.host)); code == 0 || !strings.Contains(text, "create tokenreviews.authentication.k8s.io") {
+	if code, text := s.serve(t, "--denials", "--denials-address", addressOn(t, s.host)); code == 0 || !strings.Contains(text, "create tokenreviews.authentication.k8s.io") {
 		t.Errorf("without the right to ask whose a token is: %d\n%s", code, text)
 	}
 	s.grant(t, "bulkhead-e2e-asks", bulkheadAccount(), rulesOf(webhook.DenialsRights())...)
@@ -98,7 +98,7 @@ func (s *suite) testDenials(t *testing.T) {
 	s.grant(t, "bulkhead-e2e-auditor", rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "auditor"},
 		rbacv1.PolicyRule{Verbs: []string{"get"}, NonResourceURLs: []string{denials.Path}})
 
-	address := freeAddress(t, s.host)
+	address := addressOn(t, s.host)
 	r := s.startExtra(t, replica.Options{Args: []string{"--denials", "--denials-address", address}})
 	s.register(t, namespace, r.URL, "networking.k8s.io", "networkpolicies")
 	trust, err := s.balancer.trust(t.Context())

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -88,12 +87,7 @@ func startPrometheus(t *testing.T, scrape string) *prometheus {
 // freeAddress gives an address of the loopback interface on which nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return addressOn(t, "127.0.0.1")
 }
 
 // get asks Prometheus' API and gives what is under data.
