@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/bulkhead-dev/bulkhead/hack/monitoring/reference"
@@ -106,7 +106,7 @@ func (w *walker) selector(s *parser.VectorSelector) []string {
 		return nil
 	}
 	for _, matcher := range s.LabelMatchers {
-		if matcher.Name == labels.MetricName {
+		if matcher.Name == string(model.MetricNameLabel) {
 			continue
 		}
 		if !slices.Contains(out, matcher.Name) {
