@@ -59,7 +59,7 @@ endif
 .PHONY: e2e
 e2e: controlplane $(BIN)/tools/helm $(BIN)/tools/prometheus ## run the end-to-end tests; KUBECONFIG=... uses that cluster
 	go test -tags e2e -count=1 -timeout 10m ./hack/controlplane
-	cd e2e && go test -count=1 -timeout 30m -parallel 4 ./...
+	cd e2e && go test -count=1 -timeout 45m -parallel 4 ./...
 
 .PHONY: browser
 browser: ## look at the console and the HTML report in a real Chromium, which is installed from Debian where it is missing
