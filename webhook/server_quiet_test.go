@@ -1,8 +1,12 @@
 package webhook
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 )
@@ -75,6 +79,55 @@ func TestQuietKnowsWhatWouldBeLost(t *testing.T) {
 	if limited.unread() {
 		t.Error("a closed connection has something to read")
 	}
+}
+
+// TestDrainWaitsForWhatIsOnItsWay has a request arrive bit by bit on an idle connection while the drain is long over: it is
+// answered, and only then is the connection closed.
+func TestDrainWaitsForWhatIsOnItsWay(t *testing.T) {
+	drained := make(chan struct{})
+	server := startServer(t, ServerOptions{OnDrain: func() { close(drained) }})
+	conn := server.dial(t)
+	request := fmt.Sprintf("POST /validate?timeout=5s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		len(plainReview), plainReview)
+	answers := bufio.NewReader(conn)
+	ask := func(send func(string)) *http.Response {
+		send(request)
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("a request got no answer: %v", err)
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+			t.Fatal(err)
+		}
+		return response
+	}
+	write := func(text string) {
+		if _, err := conn.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if response := ask(write); response.StatusCode != http.StatusOK || response.Close {
+		t.Fatalf("the first request got %d, close: %t", response.StatusCode, response.Close)
+	}
+
+	server.stop()
+	<-drained
+	// The drain takes a millisecond here, and each part comes well within the time that nothing may come.
+	parts := time.NewTicker(20 * time.Millisecond)
+	defer parts.Stop()
+	response := ask(func(text string) {
+		write(text[:8])
+		for range 10 {
+			<-parts.C
+			write(text[8:9])
+			text = text[1:]
+		}
+		write(text[8:])
+	})
+	if response.StatusCode != http.StatusOK || !response.Close {
+		t.Errorf("the request on its way got %d, close: %t", response.StatusCode, response.Close)
+	}
+	server.wait(t)
 }
 
 // TestAwaitQuietIsBounded has a client that never lets it become quiet.
