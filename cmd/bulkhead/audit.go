@@ -67,6 +67,7 @@ Exit code 0 is done, 1 is findings that --fail-on names, 2 is wrong usage or inp
 	complete(cmd, "fail-on", failOnLevels())
 	complete(cmd, "guardrail", slugs(guardrails.All()))
 	complete(cmd, "if-denied", slugs(guardrails.All()))
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(newAuditServe())
 	return cmd
 }
