@@ -63,7 +63,8 @@ e2e: controlplane $(BIN)/tools/helm $(BIN)/tools/prometheus ## run the end-to-en
 
 .PHONY: browser
 browser: ## look at the console and the HTML report in a real Chromium, which is installed from Debian where it is missing
-	@command -v chromium || command -v chromium-browser || command -v google-chrome || { apt-get update && apt-get install -y --no-install-recommends chromium; }
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { apt-get update && apt-get install -y --no-install-recommends chromium; } || { \
+		echo "The browser tests need Chromium: install it, or run this as root on a Debian." >&2; exit 1; }
 	cd e2e/browser && go test -count=1 -timeout 10m ./...
 
 .PHONY: endurance
